@@ -1,0 +1,1 @@
+"""The runtime that every Coterie service stands on."""

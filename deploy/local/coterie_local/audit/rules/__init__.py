@@ -1,0 +1,1 @@
+"""Rules of the audit: each yields once per fact that it examined, None where the rule holds."""

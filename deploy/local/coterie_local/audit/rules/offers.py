@@ -1,0 +1,262 @@
+"""The guard's promise about offers, derived anew from `notification.*` alone.
+
+Offers sent in (t - window, t] are within the cap at every t, and an offer is within the ratio of
+value messages at the instant that it was sent. A driven clock may stop for many messages, so
+where several share one instant their order is unknown: a stated count must then be one that some
+order gives. What a member marked as an advert counts as an offer from the mark on.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, TypeAlias
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from coterie_contracts.envelope import Event
+from coterie_contracts.notification import (
+    GuardPolicyChanged,
+    NotificationClass,
+    NotificationMarked,
+    NotificationSent,
+)
+from coterie_local.audit.facts import Log
+from coterie_local.audit.report import Fault
+
+__all__ = ["figures_are_the_derived_ones", "offers_keep_the_cap", "offers_keep_the_ratio"]
+
+Sent: TypeAlias = Event[NotificationSent]
+
+VALUE: Final = {NotificationClass.PERSONAL, NotificationClass.COMMUNITY}
+_ROUNDING: Final = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The limits for offers under one version of a community's guard policy."""
+
+    cap: int
+    window: timedelta
+    ratio: float
+    ratio_window: timedelta = timedelta(days=28)
+    since: datetime | None = None
+
+
+DEFAULT: Final = Policy(cap=2, window=timedelta(days=28), ratio=0.25)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The counts that some order of the messages of one instant gives."""
+
+    least: int
+    most: int
+
+    def __contains__(self, count: object) -> bool:
+        return isinstance(count, int) and self.least <= count <= self.most
+
+    def settle(self, stated: int | None, otherwise: int) -> int:
+        """The stated count where it is one of these."""
+        return stated if stated is not None and stated in self else otherwise
+
+    def __str__(self) -> str:
+        return str(self.least) if self.least == self.most else f"{self.least} to {self.most}"
+
+
+class Histories:
+    """Who was sent what, when, and under which policy; a message on two channels is one."""
+
+    def __init__(self, log: Log) -> None:
+        self._policies: dict[UUID, dict[int, Policy]] = defaultdict(dict)
+        for change in log.of(GuardPolicyChanged):
+            self._policies[change.data.community_id][change.data.policy_version] = Policy(
+                cap=change.data.offer_cap,
+                window=timedelta(days=change.data.offer_window_days),
+                ratio=change.data.offer_ratio,
+                since=change.time,
+            )
+        self._adverts: dict[UUID, datetime] = {}
+        for mark in log.of(NotificationMarked):
+            if mark.data.mark == "advert":
+                known = self._adverts.get(mark.data.notification_id, mark.time)
+                self._adverts[mark.data.notification_id] = min(known, mark.time)
+        self._sent: dict[tuple[UUID | None, UUID], list[Sent]] = defaultdict(list)
+        told: set[UUID] = set()
+        for sent in sorted(log.of(NotificationSent), key=lambda e: (e.data.sent_at, e.id)):
+            if sent.data.notification_id not in told:
+                told.add(sent.data.notification_id)
+                self._sent[self._whom(sent)].append(sent)
+
+    @property
+    def offers(self) -> list[Sent]:
+        return [sent for history in self._sent.values() for sent in history if is_offer(sent)]
+
+    @property
+    def all(self) -> list[Sent]:
+        return [sent for history in self._sent.values() for sent in history]
+
+    def policy(self, sent: Sent) -> Policy | str:
+        """The policy that `sent` names, or why it cannot be the one in force."""
+        versions, named = self._policies[sent.data.community_id], sent.data.policy_version
+        if named not in versions:
+            if named == 1:
+                versions = {1: DEFAULT, **versions}
+            else:
+                return f"names guard policy {named}, which was never published"
+        since = versions[named].since
+        if since is not None and since > sent.data.sent_at:
+            return f"names guard policy {named}, which came into force later"
+        for version, other in versions.items():
+            if version > named and other.since is not None and other.since < sent.data.sent_at:
+                return f"names guard policy {named}, when {version} was in force"
+        return versions[named]
+
+    def offers_before(self, sent: Sent, window: timedelta) -> Range:
+        """Other offers in (t - window, t] that had counted when `sent` was decided."""
+        at = sent.data.sent_at
+        earlier = list(self._within(sent, window))
+        sure = sum(1 for one in earlier if one.data.sent_at < at and self._counts(one, at, False))
+        return Range(sure, sum(1 for one in earlier if self._counts(one, at, True)))
+
+    def offers_in(self, sent: Sent, window: timedelta) -> int:
+        """Offers in (t - window, t], `sent` included: the same whatever the order at t."""
+        at = sent.data.sent_at
+        return 1 + sum(self._counts(one, at, False) for one in self._within(sent, window))
+
+    def rivals(self, sent: Sent) -> Iterator[Sent]:
+        """Other offers to the same person at the same instant."""
+        for one in self._within(sent, timedelta(microseconds=1)):
+            if is_offer(one):
+                yield one
+
+    def in_class_before(self, sent: Sent, window: timedelta) -> Range:
+        """Other messages of its class in (t - window, t]."""
+        same = [
+            one
+            for one in self._within(sent, window)
+            if one.data.notification_class is sent.data.notification_class
+        ]
+        return Range(sum(1 for one in same if one.data.sent_at < sent.data.sent_at), len(same))
+
+    def value_before(self, sent: Sent, window: timedelta) -> Range:
+        """Value messages in (t - window, t], one community message a local day at most."""
+        at = sent.data.sent_at
+        value = [
+            one
+            for one in self._within(sent, window)
+            if one.data.notification_class in VALUE and not one.data.counted_as_offer
+        ]
+        sure = [one for one in value if one.data.sent_at < at]
+        unmarked = [one for one in sure if one.data.notification_id not in self._adverts]
+        return Range(_value(unmarked), _value(value))
+
+    def _within(self, sent: Sent, window: timedelta) -> Iterator[Sent]:
+        at = sent.data.sent_at
+        for one in self._sent[self._whom(sent)]:
+            if one is not sent and at - window < one.data.sent_at <= at:
+                yield one
+
+    def _counts(self, one: Sent, at: datetime, at_once: bool) -> bool:
+        marked = self._adverts.get(one.data.notification_id)
+        return is_offer(one) or (marked is not None and (marked < at or (at_once and marked == at)))
+
+    @staticmethod
+    def _whom(sent: Sent) -> tuple[UUID | None, UUID]:
+        """The person within the brand, so that two communities do not send twice as much."""
+        return sent.brand_id, sent.data.person_id or sent.data.recipient_id
+
+
+def is_offer(sent: Sent) -> bool:
+    return sent.data.notification_class is NotificationClass.OFFER or sent.data.counted_as_offer
+
+
+def _value(messages: list[Sent]) -> int:
+    days = {
+        (one.data.community_id, one.data.sent_at.astimezone(ZoneInfo(one.data.time_zone)).date())
+        for one in messages
+        if one.data.notification_class is NotificationClass.COMMUNITY
+    }
+    personal = sum(
+        1 for one in messages if one.data.notification_class is NotificationClass.PERSONAL
+    )
+    return personal + len(days)
+
+
+def offers_keep_the_cap(log: Log) -> Iterator[Fault | None]:
+    """A fact is an offer sent: with it, offers in its window are within the cap in force."""
+    histories = Histories(log)
+    for sent in histories.offers:
+        policy = histories.policy(sent)
+        if isinstance(policy, str):
+            yield Fault(sent.id, policy)
+            continue
+        count = histories.offers_in(sent, policy.window)
+        yield (
+            Fault(sent.id, f"offer {count} in {policy.window.days} days, the cap is {policy.cap}")
+            if count > policy.cap
+            else None
+        )
+
+
+def offers_keep_the_ratio(log: Log) -> Iterator[Fault | None]:
+    """A fact is an offer sent: it was within the ratio of value messages at that instant."""
+    histories = Histories(log)
+    for sent in histories.offers:
+        policy = histories.policy(sent)
+        if isinstance(policy, str):
+            continue
+        before = histories.offers_before(sent, policy.ratio_window)
+        offers = 1 + before.settle(sent.data.offers_before, before.least)
+        received = histories.value_before(sent, policy.ratio_window)
+        value = received.settle(sent.data.value_count, received.most)
+        yield (
+            Fault(
+                sent.id, f"{offers} offers to {value} value messages, the ratio is {policy.ratio}"
+            )
+            if offers > policy.ratio * value + _ROUNDING
+            else None
+        )
+
+
+def figures_are_the_derived_ones(log: Log) -> Iterator[Fault | None]:
+    """A fact is a message with figures: they are what the log alone gives at that instant."""
+    histories = Histories(log)
+    for sent in histories.all:
+        faults = list(_wrong_figures(histories, sent))
+        if faults:
+            yield Fault(sent.id, "; ".join(faults))
+        elif sent.data.count_before is not None:
+            yield None
+
+
+def _wrong_figures(histories: Histories, sent: Sent) -> Iterator[str]:
+    data = sent.data
+    if data.count_before is not None and data.window_days is not None:
+        window = timedelta(days=data.window_days)
+        derived = (
+            histories.offers_before(sent, window)
+            if is_offer(sent)
+            else histories.in_class_before(sent, window)
+        )
+        if data.count_before not in derived:
+            yield f"states {data.count_before} before it in its window, derived are {derived}"
+    if data.notification_class is not NotificationClass.OFFER:
+        return
+    policy = histories.policy(sent)
+    if isinstance(policy, str):
+        return
+    offers = histories.offers_before(sent, policy.ratio_window)
+    value = histories.value_before(sent, policy.ratio_window)
+    if data.offers_before not in offers:
+        yield f"states {data.offers_before} offers in the ratio window, derived are {offers}"
+    if any(rival.data.offers_before == data.offers_before for rival in histories.rivals(sent)):
+        yield f"another offer of the same instant also states {data.offers_before} before it"
+    if data.value_count not in value:
+        yield f"states {data.value_count} value messages, derived are {value}"
+    stated = (data.cap, data.window_days, data.ratio_limit, data.ratio_window_days)
+    in_force = (policy.cap, policy.window.days, policy.ratio, policy.ratio_window.days)
+    if stated != in_force:
+        yield f"states limits {stated}, in force are {in_force}"

@@ -102,7 +102,7 @@ def encode(event: Event[EventBody], *, tombstone: bool = False) -> Message:
         topic=event.topic,
         key=str(event.subject).encode(),
         headers=tuple((name, value.encode()) for name, value in attributes if value is not None),
-        value=None if tombstone else event.data.model_dump_json(exclude_none=True).encode(),
+        value=None if tombstone else event.data.model_dump_json().encode(),
     )
 
 

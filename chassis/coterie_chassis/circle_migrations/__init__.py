@@ -1,0 +1,1 @@
+"""The circle's branch of revisions, for services that keep the copy."""

@@ -1,0 +1,1 @@
+"""Alembic's environment for every service, and the chassis's own branch of revisions."""

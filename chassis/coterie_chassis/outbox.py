@@ -1,0 +1,74 @@
+"""What a transaction publishes, encoded when it is written.
+
+An oversize event fails the command that makes it and never reaches the relay. Rows of one
+aggregate are written under that aggregate's row lock, so their ids follow its commit order.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from coterie_chassis.decisions import Cause, Draft, Refusal, event_id
+from coterie_chassis.telemetry import current_traceparent
+from coterie_contracts.envelope import Event, Message, encode
+
+__all__ = ["MAX_RECORD_BYTES", "dump_json", "message_of", "row_of"]
+
+MAX_RECORD_BYTES: Final = 900_000
+
+
+def row_of(draft: Draft, cause: Cause, *, service: str, now: datetime) -> dict[str, Any]:
+    """The outbox row for a draft. Raises `Refusal` where Kafka would refuse its size."""
+    event = Event(
+        id=event_id(cause, service, draft.body.event_type(), draft.subject, draft.discriminator),
+        source=f"coterie/{service}",
+        subject=draft.subject,
+        time=cause.at,
+        recorded_time=now,
+        data=draft.body,
+        brand_id=cause.brand_id,
+        community_id=cause.community_id,
+        actor=cause.actor,
+        causation_id=cause.id,
+        correlation_id=cause.correlation_id,
+        sequence=draft.sequence,
+        clock=cause.clock,
+        replayed=cause.replayed,
+        traceparent=current_traceparent() or cause.traceparent,
+    )
+    message = encode(event, tombstone=draft.tombstone)
+    size = len(message.value or b"") + sum(len(n) + len(v) for n, v in message.headers)
+    if size > MAX_RECORD_BYTES:
+        raise Refusal(
+            "event-too-large",
+            f"A {message.topic} event of {size} bytes is over the limit of {MAX_RECORD_BYTES}.",
+            status=413,
+        )
+    return {
+        "event_id": event.id,
+        "topic": message.topic,
+        "key": message.key,
+        "headers": [[name, value.decode()] for name, value in message.headers],
+        "value": message.value,
+    }
+
+
+def message_of(topic: str, key: bytes, headers: list[list[str]], value: bytes | None) -> Message:
+    """The record that an outbox or archive row stands for."""
+    return Message(topic, key, tuple((name, text.encode()) for name, text in headers), value)
+
+
+def dump_json(value: Any) -> str:
+    """JSON for a column; UUIDs and times as text."""
+    return json.dumps(value, separators=(",", ":"), default=_plain)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"no JSON for {type(value).__name__}")

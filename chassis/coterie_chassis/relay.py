@@ -1,0 +1,327 @@
+"""Sends the outbox to Kafka: in id order, acknowledged by all replicas, exactly the sent rows out.
+
+Why order holds. Rows of one key have ids in commit order, because each is written under its
+aggregate's row lock. One leader at a time reads rows in id order and sends batch N+1 only after
+every record of batch N is acknowledged; within a batch, the idempotent producer keeps a
+partition's order through its own retries. A row that commits late has a higher id than every
+earlier row of its key, so reading again from the start misses nothing; rows are removed by exact
+id, never by a bound. If a leader loses its lock without noticing, a second sender reads the same
+remaining rows in the same order: the topic gets duplicates, which the inbox drops, and never a
+first delivery out of order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+from aiokafka import AIOKafkaProducer
+from sqlalchemy import ARRAY, BigInteger, Row, all_, cast, select, text
+
+from coterie_chassis import telemetry
+from coterie_chassis.deadletter import COMPACTED
+from coterie_chassis.outbox import message_of
+from coterie_chassis.tables import outbox, outbox_archive
+from coterie_chassis.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from coterie_chassis.settings import ChassisSettings
+    from coterie_chassis.store import Database
+
+__all__ = ["Relay"]
+
+_Row = Row[int, str, bytes, list[list[str]], bytes | None]
+_log = logging.getLogger(__name__)
+_LEADER: Final = 7_203_553
+_CHANNEL: Final = "coterie_outbox"
+_RENEW_S: Final = 1.0
+_SEND_TIMEOUT_S: Final = 30.0
+_RING_EVERY_S: Final = 0.005
+_PAUSE_S: Final = 0.5
+
+
+class LostLeadership(Exception):
+    """The lock's connection is gone; another instance may be sending already."""
+
+
+class Relay:
+    """The one sender of a service's outbox at a time, over all its instances."""
+
+    def __init__(self, database: Database, settings: ChassisSettings) -> None:
+        self._database = database
+        self._settings = settings
+        self._telemetry = Telemetry(database.service)
+        self._doorbell = asyncio.Event()
+        self._announce = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._archive_days: set[str] = set()
+        self._refill = settings.refill_on_start
+        self.leading = False
+        self.last_progress = time.monotonic()
+
+    def ring(self) -> None:
+        """Something was committed: called after the commit, never blocks."""
+        self._doorbell.set()
+        self._announce.set()
+
+    def stop(self) -> None:
+        """Finish the batch under way and hand the lock over."""
+        self._stopping.set()
+        self._doorbell.set()
+        self._announce.set()
+
+    async def run(self) -> None:
+        """Lead whenever the lock is free, until `stop`."""
+        announcer = asyncio.create_task(self._announce_commits())
+        try:
+            while not self._stopping.is_set():
+                self.last_progress = time.monotonic()
+                try:
+                    await self._try_to_lead()
+                except Exception as error:  # noqa: BLE001 - the loop outlives any failure
+                    self._telemetry.record(telemetry.RELAY_FAILURES, 1)
+                    _log.warning("relay starts again", exc_info=error)
+                await self._pause(_PAUSE_S)
+        finally:
+            announcer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await announcer
+
+    async def _try_to_lead(self) -> None:
+        lock = await asyncpg.connect(
+            _libpq(self._database), timeout=5, server_settings={"idle_session_timeout": "5s"}
+        )
+        try:
+            if not await lock.fetchval("SELECT pg_try_advisory_lock($1)", _LEADER):
+                return
+            self._lost.clear()
+            await lock.add_listener(_CHANNEL, lambda *_: self._doorbell.set())
+            renewing = asyncio.create_task(self._renew(lock))
+            try:
+                await self._lead()
+            finally:
+                self.leading = False
+                renewing.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await renewing
+        finally:
+            with contextlib.suppress(Exception):
+                await lock.close(timeout=2)
+
+    async def _renew(self, lock: asyncpg.Connection[Any]) -> None:
+        """Prove once a second that the lock's session lives."""
+        try:
+            while True:
+                await lock.fetchval("SELECT 1", timeout=_RENEW_S * 3)
+                await asyncio.sleep(_RENEW_S)
+        except Exception:  # noqa: BLE001 - whatever failed, the lock is not proven
+            _log.warning("relay lost its lock connection")
+            self._lost.set()
+            self._doorbell.set()
+
+    async def _lead(self) -> None:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._settings.kafka_bootstrap,
+            client_id=f"coterie-{self._database.service}-relay",
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=0,
+            request_timeout_ms=10_000,
+        )
+        await producer.start()
+        try:
+            self.leading = True
+            if self._refill:
+                await self.republish(producer, since=None)
+                self._refill = False
+            while not self._stopping.is_set():
+                self._check_lock()
+                self._doorbell.clear()
+                await self._serve_republish_requests(producer)
+                if not await self._drain(producer):
+                    self.last_progress = time.monotonic()
+                    await self._wait_for_doorbell()
+        finally:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(producer.stop(), timeout=5)
+
+    async def _drain(self, producer: AIOKafkaProducer) -> int:
+        """Send until the outbox is empty; fetches the next rows while the last are in flight."""
+        sent = 0
+        removed: list[int] = []
+        rows = await self._fetch(except_for=[])
+        removing: asyncio.Task[None] | None = None
+        try:
+            while rows and not self._stopping.is_set():
+                self._check_lock()
+                sending = asyncio.create_task(self._send(producer, rows))
+                ids = [row.id for row in rows]
+                try:
+                    following = await self._fetch(except_for=removed + ids)
+                finally:
+                    await sending
+                if removing is not None:
+                    await removing
+                removing = asyncio.create_task(self._remove(ids))
+                removed = ids
+                sent += len(rows)
+                self.last_progress = time.monotonic()
+                rows = following
+        finally:
+            if removing is not None:
+                await removing
+        return sent
+
+    async def _fetch(self, *, except_for: list[int]) -> Sequence[_Row]:
+        """The oldest rows but those in flight, named one by one: a bound would skip some."""
+        async with self._database.engine.connect() as connection:
+            statement = (
+                select(*_RECORD)
+                .where(outbox.c.id != all_(cast(except_for, ARRAY(BigInteger))))
+                .order_by(outbox.c.id)
+                .limit(self._settings.relay_batch_size)
+            )
+            return (await connection.execute(statement)).all()
+
+    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[_Row]) -> None:
+        """Send rows in order and wait for every acknowledgement."""
+        async with asyncio.timeout(_SEND_TIMEOUT_S):
+            futures = []
+            for row in rows:
+                message = message_of(row.topic, bytes(row.key), row.headers, row.value)
+                futures.append(
+                    await producer.send(
+                        message.topic,
+                        key=message.key,
+                        value=message.value,
+                        headers=list(message.headers),
+                    )
+                )
+            await asyncio.gather(*futures)
+        self._telemetry.record(telemetry.RELAY_SENT, len(rows))
+
+    async def _remove(self, ids: Sequence[int]) -> None:
+        """Move exactly the acknowledged rows to the archive; compacted topics are not kept."""
+        await self._ensure_archive_partition()
+        async with self._database.engine.begin() as connection:
+            values = {"ids": list(ids), "compacted": sorted(COMPACTED)}
+            await connection.execute(_ARCHIVE, values)
+
+    async def _ensure_archive_partition(self) -> None:
+        today = datetime.now(UTC).date()
+        for day in (today, today + timedelta(days=1)):
+            name = f"outbox_archive_{day:%Y_%m_%d}"
+            if name in self._archive_days:
+                continue
+            async with self._database.engine.begin() as connection:
+                await connection.execute(
+                    text(
+                        f'CREATE TABLE IF NOT EXISTS "{name}" PARTITION OF outbox_archive '
+                        f"FOR VALUES FROM ('{day}') TO ('{day + timedelta(days=1)}')"
+                    )
+                )
+            self._archive_days.add(name)
+
+    async def republish(self, producer: AIOKafkaProducer, *, since: datetime | None) -> int:
+        """Send the archive again, oldest first and before any live row, with identical ids."""
+        after, sent = 0, 0
+        while True:
+            rows = await self._fetch_archived(after, since)
+            if not rows:
+                if sent:
+                    _log.info("archive sent again", extra={"count": sent})
+                return sent
+            self._check_lock()
+            await self._send(producer, rows)
+            self.last_progress = time.monotonic()
+            after, sent = rows[-1].id, sent + len(rows)
+
+    async def _fetch_archived(self, after: int, since: datetime | None) -> Sequence[_Row]:
+        kept = outbox_archive.c
+        statement = (
+            select(kept.id, kept.topic, kept.key, kept.headers, kept.value)
+            .where(kept.id > after)
+            .order_by(kept.id)
+            .limit(self._settings.relay_batch_size)
+        )
+        if since is not None:
+            statement = statement.where(kept.sent_at >= since)
+        async with self._database.engine.connect() as connection:
+            return (await connection.execute(statement)).all()
+
+    async def _serve_republish_requests(self, producer: AIOKafkaProducer) -> None:
+        """Do what `republish` asked for, before any live row."""
+        async with self._database.engine.connect() as connection:
+            requests = (await connection.execute(_REQUESTS)).all()
+        for request in requests:
+            sent = await self.republish(producer, since=request.since)
+            async with self._database.engine.begin() as connection:
+                await connection.execute(_SERVED, {"id": request.id, "sent": sent})
+
+    async def prune_archive(self) -> int:
+        """Drop archive partitions older than the retention; returns how many."""
+        if self._settings.archive_retention_days == 0:
+            return 0
+        days = timedelta(days=self._settings.archive_retention_days)
+        horizon = (datetime.now(UTC) - days).date()
+        async with self._database.engine.begin() as connection:
+            names = [row.name for row in (await connection.execute(_ARCHIVE_PARTITIONS)).all()]
+            old = [n for n in names if n < f"outbox_archive_{horizon:%Y_%m_%d}"]
+            for name in old:
+                await connection.execute(text(f'DROP TABLE "{name}"'))
+        self._archive_days -= set(old)
+        return len(old)
+
+    def _check_lock(self) -> None:
+        if self._lost.is_set():
+            raise LostLeadership
+
+    async def _wait_for_doorbell(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.relay_poll_ms / 1000):
+                await self._doorbell.wait()
+
+    async def _announce_commits(self) -> None:
+        """Tell the leader in another process: after commits, at most once in 5 ms."""
+        while True:
+            await self._announce.wait()
+            self._announce.clear()
+            if not self.leading and not self._stopping.is_set():
+                with contextlib.suppress(Exception):
+                    async with self._database.engine.begin() as connection:
+                        await connection.execute(text(f"NOTIFY {_CHANNEL}"))
+            await asyncio.sleep(_RING_EVERY_S)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+
+def _libpq(database: Database) -> str:
+    url = database.url.set(drivername="postgresql")
+    return url.render_as_string(hide_password=False)
+
+
+_RECORD: Final = (outbox.c.id, outbox.c.topic, outbox.c.key, outbox.c.headers, outbox.c.value)
+_ARCHIVE: Final = text(
+    "WITH sent AS (DELETE FROM outbox WHERE id = ANY(CAST(:ids AS bigint[])) RETURNING *) "
+    "INSERT INTO outbox_archive (id, event_id, topic, key, headers, value) "
+    "SELECT id, event_id, topic, key, headers, value FROM sent "
+    "WHERE topic <> ALL(CAST(:compacted AS text[]))"
+)
+_ARCHIVE_PARTITIONS: Final = text(
+    "SELECT child.relname AS name FROM pg_inherits "
+    "JOIN pg_class AS child ON child.oid = inhrelid WHERE inhparent = 'outbox_archive'::regclass"
+)
+_REQUESTS: Final = text(
+    "SELECT id, since FROM republish_request WHERE served_at IS NULL ORDER BY id"
+)
+_SERVED: Final = text("UPDATE republish_request SET served_at = now(), sent = :sent WHERE id = :id")

@@ -1,0 +1,264 @@
+"""A service: what it serves and handles, and the order in which its parts start and stop.
+
+Start: store (waited for), schema (checked, never changed), relay, consumers, deadlines, then
+commands. Stop: commands, consumers finish their batch and its commit, the relay hands over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from sqlalchemy import MetaData, text
+
+from coterie_chassis import migrate, problems
+from coterie_chassis.auth import TokenVerifier
+from coterie_chassis.consumer import Handler, LaneConsumer
+from coterie_chassis.errors import ConfigurationFault, is_transient
+from coterie_chassis.http import Api
+from coterie_chassis.inbox import Inbox
+from coterie_chassis.relay import Relay
+from coterie_chassis.settings import ChassisSettings
+from coterie_chassis.store import Database, UnitOfWork
+from coterie_chassis.subscriptions import Subscriptions
+from coterie_chassis.sweeper import Sweep, Sweeper
+from coterie_contracts.topics import Lane
+
+__all__ = ["Periodic", "Runtime", "Service", "periodic"]
+
+_log = logging.getLogger(__name__)
+_STUCK_AFTER_S: Final = 60.0
+_SWEEP_EVERY_S: Final = 1.0
+_MAINTAIN_EVERY_S: Final = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Periodic:
+    """Work that recurs, each time in a unit of work of its own."""
+
+    name: str
+    interval_s: Callable[[Any], float]
+    run: Callable[[UnitOfWork], Awaitable[None]]
+
+
+def periodic(
+    name: str,
+    interval_s: float | Callable[[Any], float],
+    run: Callable[[UnitOfWork], Awaitable[None]],
+) -> Periodic:
+    """Declare recurring work; `interval_s` may be a function of the service's settings."""
+    return Periodic(name, interval_s if callable(interval_s) else lambda _: interval_s, run)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """What one service is made of; `circle` adds the copy of communities and members."""
+
+    name: str
+    settings: type[ChassisSettings]
+    apis: Sequence[Api]
+    metadata: MetaData
+    migrations: str
+    handlers: Sequence[Handler] = ()
+    sweeps: Sequence[Sweep] = ()
+    tasks: Sequence[Periodic] = ()
+    circle: bool = True
+
+    def app(self, settings: ChassisSettings) -> FastAPI:
+        """The whole service as an ASGI application; its lifespan runs relay and consumers."""
+        runtime = Runtime(self, settings)
+        return runtime.app(lifespan=runtime.lifespan)
+
+
+@dataclass
+class Runtime:
+    """The running parts of a service."""
+
+    service: Service
+    settings: ChassisSettings
+    database: Database = field(init=False)
+    verifier: TokenVerifier = field(init=False)
+    sweeper: Sweeper = field(init=False)
+    relay: Relay = field(init=False)
+    lanes: list[LaneConsumer] = field(init=False)
+    subscriptions: Subscriptions | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        settings, service = self.settings, self.service
+        self.database = Database(
+            settings.database_url.get_secret_value(),
+            service=service.name,
+            pool_size=settings.pool_size,
+        )
+        self.verifier = TokenVerifier(
+            settings.jwks, issuer=settings.token_issuer, audience=settings.token_audience
+        )
+        self.sweeper = Sweeper(service.sweeps)
+        self.inbox = Inbox(settings.inbox_retention_days)
+        self.relay = Relay(self.database, settings)
+        self.database.on_publish = self.relay.ring
+        self._sweep_soon = asyncio.Event()
+        limits = (settings.dead_letters_per_key, settings.dead_letters_in_total)
+        self.lanes = [
+            LaneConsumer(
+                lane,
+                service.handlers,
+                self.database,
+                self.inbox,
+                limits=limits,
+                on_driven=self._sweep_soon.set,
+            )
+            for lane in Lane
+        ]
+
+    def app(self, *, lifespan: Callable[[FastAPI], Any] | None = None) -> FastAPI:
+        """The HTTP side; without a lifespan nothing runs in the background."""
+        app = FastAPI(
+            title=f"Coterie {self.service.name}",
+            lifespan=lifespan,
+            max_body_size=self.settings.max_body_bytes,
+        )
+        app.state.runtime = self
+        problems.install(app)
+        for api in self.service.apis:
+            app.include_router(api.router)
+        app.add_api_route("/health/live", self._live, include_in_schema=False)
+        app.add_api_route("/health/ready", self._ready, include_in_schema=False)
+        return app
+
+    @asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        """Everything in the order of this module's first lines."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.database.close)
+            await _until_up("database", self.database.ping)
+            await migrate.check_schema(self.database, self.service)
+            stack.push_async_callback(_end, asyncio.create_task(self.relay.run()), self.relay.stop)
+            await self._subscribe(stack)
+            for work in (self._sweep_for_ever, self._maintain_for_ever):
+                stack.push_async_callback(_cancel, asyncio.create_task(work()))
+            for task in self.service.tasks:
+                stack.push_async_callback(_cancel, asyncio.create_task(self._repeat(task)))
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(50_000, 20, 50)
+            yield
+
+    async def _subscribe(self, stack: AsyncExitStack) -> None:
+        lanes = [lane for lane in self.lanes if lane.topics]
+        if not lanes:
+            return
+
+        async def connect() -> None:
+            subscriptions = Subscriptions(self.service.name, lanes, self.settings)
+            try:
+                await subscriptions.start()
+            except BaseException:
+                await subscriptions.stop()
+                raise
+            self.subscriptions = subscriptions
+
+        await _until_up("Kafka", connect)
+        if self.subscriptions is not None:
+            stack.push_async_callback(self.subscriptions.stop)
+
+    async def advance_clock(self, uow: UnitOfWork, community_id: UUID, at: datetime) -> None:
+        """Move a driven clock to `at` if that is later, acting on what is due until then."""
+        moved = await uow.one_or_none(_ADVANCE, {"community": community_id, "at": at})
+        if moved is not None:
+            await self.sweeper.run_due(uow, community_id, at)
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            await _guarded("deadlines", self.sweeper.sweep(self.database))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SWEEP_EVERY_S):
+                    await self._sweep_soon.wait()
+            self._sweep_soon.clear()
+
+    async def _maintain_for_ever(self) -> None:
+        while True:
+            await _guarded("inbox retention", self.inbox.prune(self.database))
+            await _guarded("archive retention", self.relay.prune_archive())
+            await asyncio.sleep(_MAINTAIN_EVERY_S)
+
+    async def _repeat(self, task: Periodic) -> None:
+        async def once() -> None:
+            async with self.database.begin() as uow:
+                await task.run(uow)
+
+        while True:
+            await _guarded(task.name, once())
+            await asyncio.sleep(max(task.interval_s(self.settings), 0.02))
+
+    async def _live(self) -> JSONResponse:
+        """Whether the loops make progress; a lost broker or database is not their fault."""
+        idle = {"relay": time.monotonic() - self.relay.last_progress}
+        if self.subscriptions is not None:
+            idle["consumers"] = self.subscriptions.stuck_for()
+        stuck = [name for name, seconds in idle.items() if seconds > _STUCK_AFTER_S]
+        return JSONResponse({"stuck": stuck}, status_code=503 if stuck else 200)
+
+    async def _ready(self) -> JSONResponse:
+        """Whether database and broker answer."""
+        waiting = []
+        try:
+            await self.database.ping()
+        except Exception:  # noqa: BLE001 - any failure means the same here
+            waiting.append("database")
+        if self.subscriptions is not None and not await self.subscriptions.ping():
+            waiting.append("kafka")
+        return JSONResponse({"waiting_for": waiting}, status_code=503 if waiting else 200)
+
+
+async def _until_up(what: str, attempt: Callable[[], Awaitable[None]]) -> None:
+    """Wait for a part of the platform with growing pauses; other faults are raised at once."""
+    pause = 0.1
+    while True:
+        try:
+            await attempt()
+        except ConfigurationFault:
+            raise
+        except Exception as error:  # noqa: BLE001 - clients raise many types while a part is down
+            _log.warning("waiting for %s", what, extra={"error": str(error)})
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 5.0)
+        else:
+            return
+
+
+async def _guarded(what: str, work: Awaitable[object]) -> None:
+    """Run recurring work; a failure is logged and the next turn tries again."""
+    try:
+        await work
+    except Exception as error:  # noqa: BLE001 - the next turn tries again whatever failed
+        level = logging.WARNING if is_transient(error) else logging.ERROR
+        _log.log(level, "%s failed and will be tried again", what, exc_info=error)
+
+
+async def _end(task: asyncio.Task[None], stop: Callable[[], None]) -> None:
+    stop()
+    await task
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+_ADVANCE: Final = text(
+    "UPDATE community_clock SET now = :at WHERE community_id = :community "
+    "AND mode = 'driven' AND now < :at RETURNING 1 AS moved"
+)

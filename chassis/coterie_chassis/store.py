@@ -1,0 +1,271 @@
+"""One transaction at a time, and nothing else commits.
+
+A `UnitOfWork` gathers what a decision publishes and schedules; both reach the database in one
+statement each just before the commit, so state and events stand or fall together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Column, Executable, Row, Table, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import CursorResult, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from coterie_chassis import outbox, tables
+from coterie_chassis.decisions import Cause, Draft, Refusal
+
+__all__ = ["Database", "UnitOfWork", "bulk_insert", "bulk_upsert"]
+
+Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+
+_SESSION: Final = {
+    "idle_in_transaction_session_timeout": "10s",
+    "lock_timeout": "5s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+    "jit": "off",
+    "timezone": "UTC",
+}
+
+
+class UnitOfWork:
+    """One transaction. Handlers and commands receive it; the chassis opens and commits it."""
+
+    def __init__(self, connection: AsyncConnection, service: str, now: datetime) -> None:
+        self.now = now
+        self.service = service
+        self.connection = connection
+        self.refusals: list[tuple[UUID, Refusal]] = []
+        self._outgoing: list[dict[str, Any]] = []
+        self._scheduled: dict[tuple[str, UUID], dict[str, Any] | None] = {}
+
+    async def execute(
+        self, statement: Executable, parameters: Parameters = None
+    ) -> CursorResult[Any]:
+        return await self.connection.execute(statement, parameters)
+
+    async def rows(
+        self, statement: Executable, parameters: Parameters = None
+    ) -> Sequence[Row[Any]]:
+        return (await self.execute(statement, parameters)).all()
+
+    async def one_or_none(
+        self, statement: Executable, parameters: Parameters = None
+    ) -> Row[Any] | None:
+        return (await self.execute(statement, parameters)).one_or_none()
+
+    def publish(self, cause: Cause, *drafts: Draft) -> None:
+        """Publish `drafts` with this transaction; raises `Refusal` for an oversize event."""
+        self._outgoing.extend(
+            outbox.row_of(draft, cause, service=self.service, now=self.now) for draft in drafts
+        )
+
+    def schedule(self, kind: str, aggregate_id: UUID, community_id: UUID, due_at: datetime) -> None:
+        """Set the deadline of `kind` for an aggregate, replacing an earlier one."""
+        self._scheduled[kind, aggregate_id] = {
+            "kind": kind,
+            "aggregate_id": aggregate_id,
+            "community_id": community_id,
+            "due_at": due_at,
+        }
+
+    def cancel(self, kind: str, aggregate_id: UUID) -> None:
+        """Drop the deadline of `kind` for an aggregate, if there is one."""
+        self._scheduled[kind, aggregate_id] = None
+
+    def refuse(self, event: Any, refusal: Refusal) -> None:
+        """Make a consumed event a dead letter; its neighbours in the batch are untouched."""
+        self.refusals.append((event.id, refusal))
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Undo what happens inside, published and scheduled included, when it raises."""
+        outgoing, scheduled = len(self._outgoing), dict(self._scheduled)
+        refusals = len(self.refusals)
+        try:
+            async with self.connection.begin_nested():
+                yield
+        except BaseException:
+            del self._outgoing[outgoing:]
+            del self.refusals[refusals:]
+            self._scheduled = scheduled
+            raise
+
+    async def flush_deadlines(self) -> None:
+        """Write what was scheduled and cancelled so far, one statement each."""
+        if cancelled := [key for key, row in self._scheduled.items() if row is None]:
+            await self.execute(
+                _CANCEL,
+                {"kinds": [kind for kind, _ in cancelled], "ids": [id_ for _, id_ in cancelled]},
+            )
+        rows = [row for row in self._scheduled.values() if row is not None]
+        self._scheduled = {}
+        await bulk_upsert(self, tables.deadline, rows, keys=("kind", "aggregate_id"))
+
+    async def flush(self) -> bool:
+        """Write all that waits for the commit; true if there is something for the relay."""
+        if self._scheduled:
+            await self.flush_deadlines()
+        rows, self._outgoing = self._outgoing, []
+        await bulk_insert(self, tables.outbox, rows)
+        return bool(rows)
+
+
+class Database:
+    """A service's own PostgreSQL. `on_publish` is rung after a commit that published."""
+
+    def __init__(self, url: str, *, service: str, pool_size: int = 12) -> None:
+        self.service = service
+        self.url = make_url(url).set(drivername="postgresql+asyncpg")
+        self.engine: AsyncEngine = create_async_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=10,
+            pool_pre_ping=False,
+            connect_args={
+                "server_settings": {**_SESSION, "application_name": f"coterie-{service}"},
+                "timeout": 10,
+            },
+        )
+        self.on_publish: Callable[[], None] = lambda: None
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[UnitOfWork]:
+        """A unit of work that commits at the end of the block and rolls back on an error."""
+        async with self.engine.connect() as connection:
+            async with connection.begin():
+                now = (await connection.execute(_NOW)).scalar_one()
+                work = UnitOfWork(connection, self.service, now)
+                yield work
+                published = await work.flush()
+            if published:
+                self.on_publish()
+
+    async def ping(self) -> None:
+        """Raise if the database does not answer."""
+        async with asyncio.timeout(2), self.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+_NOW: Final = text("SELECT now()")
+_CANCEL: Final = text(
+    "DELETE FROM deadline WHERE (kind, aggregate_id) IN "
+    "(SELECT * FROM unnest(CAST(:kinds AS text[]), CAST(:ids AS uuid[])))"
+)
+
+
+async def bulk_insert(
+    uow: UnitOfWork,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    on_conflict_do_nothing: bool = False,
+    returning: Sequence[str] = (),
+) -> Sequence[Row[Any]]:
+    """Insert `rows`, which share their keys, in one statement whatever their number.
+
+    Returns the `returning` columns of the rows that were really inserted.
+    """
+    if not rows:
+        return []
+    tail = " ON CONFLICT DO NOTHING" if on_conflict_do_nothing else ""
+    if returning:
+        tail += f" RETURNING {', '.join(_quoted(name) for name in returning)}"
+    result = await _bulk(uow, table, rows, tail)
+    return result.all() if returning else []
+
+
+async def bulk_upsert(
+    uow: UnitOfWork,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    keys: Sequence[str],
+    where: str | None = None,
+    returning: Sequence[str] = (),
+) -> Sequence[Row[Any]]:
+    """Insert or update `rows` in one statement. Each key stands at most once in `rows`.
+
+    `where` limits the update, for example `excluded.sequence > member_copy.sequence`.
+    """
+    if not rows:
+        return []
+    changed = [name for name in rows[0] if name not in keys]
+    sets = ", ".join(f"{_quoted(name)} = excluded.{_quoted(name)}" for name in changed)
+    tail = f" ON CONFLICT ({', '.join(_quoted(key) for key in keys)})"
+    tail += f" DO UPDATE SET {sets}" if changed else " DO NOTHING"
+    if where and changed:
+        tail += f" WHERE {where}"
+    if returning:
+        tail += f" RETURNING {', '.join(_quoted(name) for name in returning)}"
+    result = await _bulk(uow, table, rows, tail)
+    return result.all() if returning else []
+
+
+async def _bulk(
+    uow: UnitOfWork, table: Table, rows: Sequence[Mapping[str, Any]], tail: str
+) -> CursorResult[Any]:
+    names = tuple(rows[0])
+    statement = text(_insert_from_arrays(table, names) + tail)
+    columns = [table.c[name] for name in names]
+    arrays = {
+        f"p{position}": [_bindable(column, row[column.name]) for row in rows]
+        for position, column in enumerate(columns)
+    }
+    return await uow.execute(statement, arrays)
+
+
+@lru_cache(maxsize=512)
+def _insert_from_arrays(table: Table, names: tuple[str, ...]) -> str:
+    """`INSERT … SELECT … FROM unnest(…)`: one array a column, so the text never varies."""
+    columns = ", ".join(_quoted(name) for name in names)
+    arrays = ", ".join(
+        f"CAST(:p{position} AS {_wire_type(table.c[name])}[])"
+        for position, name in enumerate(names)
+    )
+    values = ", ".join(_from_wire(table.c[name]) for name in names)
+    return (
+        f"INSERT INTO {_quoted(table.name)} ({columns}) "  # noqa: S608 - names of our own tables
+        f"SELECT {values} FROM unnest({arrays}) AS input({columns})"
+    )
+
+
+def _wire_type(column: Column[Any]) -> str:
+    if isinstance(column.type, (JSONB, postgresql.ARRAY)):
+        return "text"
+    return column.type.compile(postgresql.dialect())  # type: ignore[no-untyped-call]
+
+
+def _from_wire(column: Column[Any]) -> str:
+    name = f"input.{_quoted(column.name)}"
+    if isinstance(column.type, JSONB):
+        return f"CAST({name} AS jsonb)"
+    if isinstance(column.type, postgresql.ARRAY):
+        element = column.type.item_type.compile(postgresql.dialect())  # type: ignore[no-untyped-call]
+        return f"ARRAY(SELECT CAST(jsonb_array_elements_text(CAST({name} AS jsonb)) AS {element}))"
+    return name
+
+
+def _bindable(column: Column[Any], value: Any) -> Any:
+    if isinstance(column.type, (JSONB, postgresql.ARRAY)):
+        return None if value is None else outbox.dump_json(value)
+    return value
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'

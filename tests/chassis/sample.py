@@ -1,0 +1,148 @@
+"""A service small enough to see the chassis through: notes in, what was heard out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from coterie_chassis.auth import Role
+from coterie_chassis.circle import (
+    TABLES,
+    copy_communities,
+    copy_members,
+    follow_clock,
+    forget_members,
+)
+from coterie_chassis.consumer import Batch, Fold, handles
+from coterie_chassis.decisions import Draft, NotFound, Refusal
+from coterie_chassis.http import Api, Call, CommandBody, Done, View
+from coterie_chassis.service import Service
+from coterie_chassis.settings import ChassisSettings
+from coterie_chassis.store import UnitOfWork, bulk_insert
+from coterie_chassis.sweeper import Deadline, sweeps
+from coterie_contracts.feedback import CommentPosted, FeedbackSubmitted, FeedbackWithdrawn
+from coterie_contracts.model import EventBody
+from sqlalchemy import BigInteger, Column, Identity, Integer, MetaData, Table, Text, Uuid, select
+
+assert TABLES
+
+metadata = MetaData()
+note = Table(
+    "note",
+    metadata,
+    Column("note_id", Uuid, primary_key=True),
+    Column("community_id", Uuid, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+heard = Table(
+    "heard",
+    metadata,
+    Column("position", BigInteger, Identity(always=True), primary_key=True),
+    Column("event_id", Uuid, nullable=False),
+    Column("subject", Uuid, nullable=False),
+    Column("sequence", BigInteger),
+)
+
+api = Api(tags=["notes"])
+POISON: set[UUID] = set()
+REFUSED: set[UUID] = set()
+
+
+class WriteNote(CommandBody):
+    community_id: UUID
+    text: str
+    remind_in_s: int | None = None
+
+
+class NoteView(View):
+    note_id: UUID
+    text: str
+    version: int
+
+
+@api.query("/notes/{note_id}")
+async def show_note(call: Call, note_id: UUID) -> NoteView:
+    row = await call.uow.one_or_none(select(note).where(note.c.note_id == note_id))
+    if row is None:
+        raise NotFound("note")
+    return NoteView.model_validate(row)
+
+
+@api.command("POST", "/notes", shows=show_note, status=201)
+async def write_note(call: Call, body: WriteNote) -> Done:
+    """Write a note."""
+    cause = await call.within(body.community_id)
+    call.require(Role.MEMBER)
+    if body.text == "forbidden":
+        raise Refusal("forbidden-text", "This text is not wanted here.")
+    note_id = call.new_id("note")
+    row = {
+        "note_id": note_id,
+        "community_id": body.community_id,
+        "text": body.text,
+        "version": 1,
+    }
+    await bulk_insert(call.uow, note, [row])
+    call.uow.publish(cause, Draft(note_id, _submitted(note_id, body.community_id), 1))
+    if body.remind_in_s is not None:
+        from datetime import timedelta
+
+        due = cause.at + timedelta(seconds=body.remind_in_s)
+        call.uow.schedule("note.remind", note_id, body.community_id, due)
+    return Done(note_id, 1, 1)
+
+
+@api.command("PUT", "/notes/{note_id}", shows=show_note)
+async def change_note(call: Call, note_id: UUID, body: WriteNote) -> Done:
+    await call.within(body.community_id)
+    row = await call.uow.one_or_none(
+        select(note).where(note.c.note_id == note_id).with_for_update()
+    )
+    if row is None:
+        raise NotFound("note")
+    call.expect(row.version)
+    version = row.version + 1
+    await call.uow.execute(
+        note.update().where(note.c.note_id == note_id).values(text=body.text, version=version)
+    )
+    return Done(note_id, version)
+
+
+@handles(FeedbackSubmitted, FeedbackWithdrawn, CommentPosted, fold=Fold.EVERY)
+async def hear(events: Batch[EventBody], uow: UnitOfWork) -> None:
+    for event in events:
+        if event.id in REFUSED:
+            uow.refuse(event, Refusal("not-heard", "Nobody wants to hear this."))
+    if any(event.id in POISON for event in events):
+        raise KeyError("a defect in the handler")
+    rows = [
+        {"event_id": event.id, "subject": event.subject, "sequence": event.sequence}
+        for event in events
+        if event.id not in REFUSED
+    ]
+    await bulk_insert(uow, heard, rows)
+
+
+@sweeps("note.remind")
+async def remind(due: Sequence[Deadline], uow: UnitOfWork) -> None:
+    for deadline in due:
+        body = _submitted(deadline.aggregate_id, deadline.community_id)
+        uow.publish(deadline.cause, Draft(deadline.aggregate_id, body, 2))
+
+
+def _submitted(note_id: UUID, community_id: UUID) -> FeedbackSubmitted:
+    return FeedbackSubmitted(
+        feedback_id=note_id, community_id=community_id, author_id=note_id, objective_id=None
+    )
+
+
+service = Service(
+    name="sample",
+    settings=ChassisSettings,
+    apis=[api],
+    handlers=[copy_communities, copy_members, forget_members, follow_clock, hear],
+    sweeps=[remind],
+    metadata=metadata,
+    migrations="sample_migrations",
+)

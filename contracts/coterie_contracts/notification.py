@@ -82,6 +82,12 @@ class NotificationSent(NotificationFacts):
     ratio_limit: float | None = Field(default=None, ge=0)
     ratio_window_days: int | None = Field(default=None, ge=1)
     counted_as_offer: bool = False
+    recipient_sequence: int | None = Field(
+        default=None,
+        ge=1,
+        description="gapless per person and brand over all classes but `account`: the figures "
+        "above count what has a lower one",
+    )
 
 
 class NotificationDeferred(NotificationFacts):
@@ -161,7 +167,9 @@ class GuardPolicyChanged(EventBody):
     offer_cap: int = Field(ge=0)
     offer_window_days: int = Field(ge=1)
     offer_ratio: float = Field(ge=0, le=1)
+    offer_ratio_window_days: int = Field(default=28, ge=1)
     offer_gap_days: int = Field(ge=0)
+    offer_after_days: int = Field(default=14, ge=0, description="of membership")
     community_cap: int = Field(ge=0)
     community_window_days: int = Field(ge=1)
     personal_cap_per_day: int = Field(ge=1)

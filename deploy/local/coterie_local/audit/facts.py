@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar, cast
 from uuid import UUID
 
 from coterie_contracts.envelope import Event, Unreadable, decode
@@ -21,16 +21,17 @@ from coterie_local.log import Record
 __all__ = ["COMPACTED", "Fact", "Log"]
 
 B = TypeVar("B", bound=EventBody)
+B_co = TypeVar("B_co", bound=EventBody, covariant=True)
 
 COMPACTED: Final = frozenset(topic.name for topic in TOPICS if topic.compacted)
 _SOURCE: Final = "coterie/"
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(Generic[B_co]):
     """An event and the record that carried it."""
 
-    event: Event[EventBody]
+    event: Event[B_co]
     record: Record
 
 
@@ -50,7 +51,7 @@ class Log:
     ) -> None:
         self.records = sorted(records, key=lambda r: (r.topic, r.partition, r.offset))
         self.beginnings = dict(beginnings or {})
-        self.deliveries: list[Fact] = []
+        self.deliveries: list[Fact[EventBody]] = []
         self.broken: list[Broken] = []
         self.foreign = 0
         for record in self.records:
@@ -68,9 +69,9 @@ class Log:
                 self.foreign += 1
 
     @cached_property
-    def facts(self) -> list[Fact]:
+    def facts(self) -> list[Fact[EventBody]]:
         """Each event once: the first of its deliveries."""
-        first: dict[UUID, Fact] = {}
+        first: dict[UUID, Fact[EventBody]] = {}
         for fact in self.deliveries:
             first.setdefault(fact.event.id, fact)
         return list(first.values())
@@ -85,8 +86,8 @@ class Log:
 
     def of(self, body: type[B]) -> list[Event[B]]:
         """Events whose data is a `body`, subclasses included."""
-        return [
-            fact.event  # type: ignore[misc]  # isinstance does not narrow a type argument
-            for fact in self.facts
-            if isinstance(fact.event.data, body)
-        ]
+        return [fact.event for fact in self.facts_of(body)]
+
+    def facts_of(self, body: type[B]) -> list[Fact[B]]:
+        """The same with their records."""
+        return [cast("Fact[B]", fact) for fact in self.facts if isinstance(fact.event.data, body)]

@@ -87,7 +87,7 @@ def an_id_is_one_event(log: Log) -> Iterator[Fault | None]:
         )
 
 
-def _by_time(deliveries: Iterable[Fact]) -> list[Fact]:
+def _by_time(deliveries: Iterable[Fact[EventBody]]) -> list[Fact[EventBody]]:
     return sorted(deliveries, key=lambda fact: (fact.event.recorded_time, fact.event.id))
 
 

@@ -59,7 +59,7 @@ def events_hold_no_personal_data(log: Log) -> Iterator[Fault | None]:
             yield (None if found is None else Fault(fact.event.id, f"{fact.event.topic}: {found}"))
 
 
-def _findings(fact: Fact) -> Iterator[str]:
+def _findings(fact: Fact[EventBody]) -> Iterator[str]:
     raw = json.loads(fact.record.value or b"{}")
     for path in _undeclared(fact.event.data, raw):
         yield f"field {path!r} is in no model"

@@ -84,6 +84,13 @@ def plant_ledger_sequence(records: Records) -> Planted:
     return _edited(records, fact, ledger_sequence=number)
 
 
+def plant_recipient_sequence(records: Records) -> Planted:
+    """The last message to somebody counts one too far."""
+    fact = last(facts_of(records, NotificationSent), lambda data: data.recipient_sequence or 0)
+    number = (fact.event.data.recipient_sequence or 0) + 1
+    return _edited(records, fact, recipient_sequence=number)
+
+
 def plant_event_identity(records: Records) -> Planted:
     """One id is published a second time, as something that happened a second later."""
     fact = facts_of(records, FeedbackSubmitted)[0]
@@ -237,6 +244,7 @@ PLANTERS: Final[dict[str, Callable[[Records], Planted]]] = {
     "aggregate-sequence": plant_aggregate_sequence,
     "seat-sequence": plant_seat_sequence,
     "ledger-sequence": plant_ledger_sequence,
+    "recipient-sequence": plant_recipient_sequence,
     "event-identity": plant_event_identity,
     "causation": plant_causation,
     "personal-data": plant_personal_data,
@@ -304,6 +312,7 @@ def _told(
             "template": "planted",
             "cause_id": subject,
             "sent_at": utc(at),
+            "recipient_sequence": number + 1,
             **none,
             **figures,
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import time, timedelta
 from uuid import UUID
 
@@ -22,6 +23,7 @@ class Season(LogBuilder):
         super().__init__(name)
         self.capacity, self.held, self.seats = 2, 0, 0
         self.funded, self.reserved, self.spent, self.entries = 0, 0, 0, 0
+        self.told: Counter[str] = Counter()
         self.feedback_id = named("feedback", name)
         self.admitted: dict[str, Event[EventBody]] = {}
 
@@ -235,7 +237,7 @@ class Season(LogBuilder):
             due_at=self.at + timedelta(days=14), **asked, **told
         )
         event = self.publish(named("look-again", name), requested, cause=built.causation_id)
-        self._tell(name, "personal", "look_again", event)
+        self.tell(name, "personal", "look_again", event)
         answered = feedback.LookAgainAnswered(satisfied=True, **asked)
         self.publish(named("look-again", name), answered)
 
@@ -278,7 +280,7 @@ class Season(LogBuilder):
             approved_by="policy", **facts, **self.entry(500, reserved=500)
         )
         event = self.publish(reward_id, approved, cause=cause)
-        self._tell(name, "account", "reward_approved", event)
+        self.tell(name, "account", "reward_approved", event)
         issued = reward.RewardIssued(**facts, **self.entry(500, reserved=-500, spent=500))
         self.publish(reward_id, issued)
         if item == "coffee":
@@ -287,7 +289,7 @@ class Season(LogBuilder):
             undone = reward.RewardReversed(**facts, **self.entry(500, spent=-500))
             self.publish(reward_id, undone)
 
-    def _tell(
+    def tell(
         self, name: str, kind: str, template: str, cause: Event[EventBody] | None, **figures: object
     ) -> UUID:
         self.wait(minutes=5)
@@ -301,46 +303,47 @@ class Season(LogBuilder):
             notification_class=notification.NotificationClass(kind),
             template=template,
             cause_id=cause_id,
-            policy_version=1,
             channel=notification.Channel.INBOX,
             sent_at=self.at,
             time_zone="Europe/Berlin",
-            **figures,
+            recipient_sequence=None if kind == "account" else self._next_of(name),
+            **{"policy_version": 1} | figures,
         )
         self.publish(notification_id, body, cause=cause)
         return notification_id
 
-    def _offer(self, name: str, before: int, value: int) -> UUID:
-        return self._tell(
-            name,
-            "offer",
-            "offer",
-            None,
-            window_days=28,
-            count_before=before,
-            cap=2,
-            offers_before=before,
-            value_count=value,
-            ratio_limit=0.25,
-            ratio_window_days=28,
-        )
+    def _next_of(self, name: str) -> int:
+        self.told[name] += 1
+        return self.told[name]
+
+    def offer(self, name: str, before: int, value: int, **other: object) -> UUID:
+        figures = {
+            "window_days": 28,
+            "count_before": before,
+            "cap": 2,
+            "offers_before": before,
+            "value_count": value,
+            "ratio_limit": 0.25,
+            "ratio_window_days": 28,
+        }
+        return self.tell(name, "offer", "offer", None, **figures | other)
 
     def _offers(self) -> None:
-        self._tell("ana", "account", "welcome", self.admitted["ana"])
+        self.tell("ana", "account", "welcome", self.admitted["ana"])
         for number in range(3):
-            self._tell("ana", "personal", f"note_{number}", self.admitted["ana"])
-        self._tell("ana", "community", "news", None)
-        self._tell("ana", "community", "news", None)
-        self._offer("ana", 0, 5)
+            self.tell("ana", "personal", f"note_{number}", self.admitted["ana"])
+        self.tell("ana", "community", "news", None)
+        self.tell("ana", "community", "news", None)
+        self.offer("ana", 0, 5)
         self.wait(days=11)
         for _ in range(3):
-            self._tell("ana", "community", "news", None)
+            self.tell("ana", "community", "news", None)
             self.wait(days=1)
-        self._offer("ana", 1, 8)
+        self.offer("ana", 1, 8)
         self.wait(days=28)
         for number in range(4, 8):
-            self._tell("ana", "personal", f"note_{number}", self.admitted["ana"])
-        self._offer("ana", 0, 4)
+            self.tell("ana", "personal", f"note_{number}", self.admitted["ana"])
+        self.offer("ana", 0, 4)
 
 
 def clean_log() -> list[Record]:

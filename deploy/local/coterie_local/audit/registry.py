@@ -47,6 +47,12 @@ RULES: Final = (
         completeness.ledger_sequences_are_gapless,
         True,
     ),
+    Rule(
+        "recipient-sequence",
+        "all that a person was told is there",
+        completeness.recipient_sequences_are_gapless,
+        True,
+    ),
     Rule("event-identity", "one id is one event", once.an_id_is_one_event),
     Rule("causation", "every cause was published or is a command", causes.causes_were_seen),
     Rule("personal-data", "only member.contact has any", privacy.events_hold_no_personal_data),

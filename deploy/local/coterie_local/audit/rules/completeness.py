@@ -13,11 +13,13 @@ from coterie_contracts.envelope import Event
 from coterie_contracts.model import EventBody, Ledgered, Seated
 from coterie_local.audit.facts import COMPACTED, Log
 from coterie_local.audit.report import Fault
+from coterie_local.audit.rules.offers import sent_by_person
 
 __all__ = [
     "aggregate_sequences_are_gapless",
     "ledger_sequences_are_gapless",
     "partitions_are_whole",
+    "recipient_sequences_are_gapless",
     "records_are_readable",
     "seat_sequences_are_gapless",
 ]
@@ -102,6 +104,18 @@ def ledger_sequences_are_gapless(log: Log) -> Iterator[Fault | None]:
             budgets[event.data.budget_id].append((event.data.ledger_sequence, event))
     for budget, events in budgets.items():
         yield from _strict(f"ledger of budget {budget}", events)
+
+
+def recipient_sequences_are_gapless(log: Log) -> Iterator[Fault | None]:
+    """A fact is a message of any class but `account`: its `recipient_sequence` is the next."""
+    for (_, person), messages in sent_by_person(log).items():
+        numbered: list[Numbered] = []
+        for sent in messages:
+            if sent.data.recipient_sequence is None:
+                yield Fault(sent.id, f"{sent.topic} has no recipient_sequence")
+            else:
+                numbered.append((sent.data.recipient_sequence, sent))
+        yield from _strict(f"what {person} was told", numbered)
 
 
 def _strict(what: str, events: Iterable[Numbered]) -> Iterator[Fault | None]:

@@ -1,9 +1,9 @@
 """The guard's promise about offers, derived anew from `notification.*` alone.
 
 Offers sent in (t - window, t] are within the cap at every t, and an offer is within the ratio of
-value messages at the instant that it was sent. A driven clock may stop for many messages, so
-where several share one instant their order is unknown: a stated count must then be one that some
-order gives. What a member marked as an advert counts as an offer from the mark on.
+value messages at the instant that it was sent. The order of decisions is `recipient_sequence`.
+What a member marked as an advert counts as an offer from the mark on; where the mark and a
+decision share one instant their order is unknown, and either count is right.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ __all__ = ["figures_are_the_derived_ones", "offers_keep_the_cap", "offers_keep_t
 
 Sent: TypeAlias = Event[NotificationSent]
 
-VALUE: Final = {NotificationClass.PERSONAL, NotificationClass.COMMUNITY}
 _ROUNDING: Final = 1e-9
 
 
@@ -50,7 +49,7 @@ DEFAULT: Final = Policy(cap=2, window=timedelta(days=28), ratio=0.25)
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The counts that some order of the messages of one instant gives."""
+    """The counts that some order of marks and messages of one instant gives."""
 
     least: int
     most: int
@@ -67,7 +66,10 @@ class Range:
 
 
 class Histories:
-    """Who was sent what, when, and under which policy; a message on two channels is one."""
+    """Who was sent what, in which order, and under which policy.
+
+    A message on two channels is one. `account` messages have no order here and count nowhere.
+    """
 
     def __init__(self, log: Log) -> None:
         self._policies: dict[UUID, dict[int, Policy]] = defaultdict(dict)
@@ -76,6 +78,7 @@ class Histories:
                 cap=change.data.offer_cap,
                 window=timedelta(days=change.data.offer_window_days),
                 ratio=change.data.offer_ratio,
+                ratio_window=timedelta(days=change.data.offer_ratio_window_days),
                 since=change.time,
             )
         self._adverts: dict[UUID, datetime] = {}
@@ -83,16 +86,11 @@ class Histories:
             if mark.data.mark == "advert":
                 known = self._adverts.get(mark.data.notification_id, mark.time)
                 self._adverts[mark.data.notification_id] = min(known, mark.time)
-        self._sent: dict[tuple[UUID | None, UUID], list[Sent]] = defaultdict(list)
-        told: set[UUID] = set()
-        for sent in sorted(log.of(NotificationSent), key=lambda e: (e.data.sent_at, e.id)):
-            if sent.data.notification_id not in told:
-                told.add(sent.data.notification_id)
-                self._sent[self._whom(sent)].append(sent)
+        self._sent = sent_by_person(log)
 
     @property
     def offers(self) -> list[Sent]:
-        return [sent for history in self._sent.values() for sent in history if is_offer(sent)]
+        return [sent for sent in self.all if is_offer(sent)]
 
     @property
     def all(self) -> list[Sent]:
@@ -101,72 +99,91 @@ class Histories:
     def policy(self, sent: Sent) -> Policy | str:
         """The policy that `sent` names, or why it cannot be the one in force."""
         versions, named = self._policies[sent.data.community_id], sent.data.policy_version
-        if named not in versions:
-            if named == 1:
-                versions = {1: DEFAULT, **versions}
-            else:
-                return f"names guard policy {named}, which was never published"
-        since = versions[named].since
-        if since is not None and since > sent.data.sent_at:
+        policy = versions.get(named, DEFAULT if named == 1 else None)
+        if policy is None:
+            return f"names guard policy {named}, which was never published"
+        if policy.since is not None and policy.since > sent.data.sent_at:
             return f"names guard policy {named}, which came into force later"
         for version, other in versions.items():
             if version > named and other.since is not None and other.since < sent.data.sent_at:
                 return f"names guard policy {named}, when {version} was in force"
-        return versions[named]
-
-    def offers_before(self, sent: Sent, window: timedelta) -> Range:
-        """Other offers in (t - window, t] that had counted when `sent` was decided."""
-        at = sent.data.sent_at
-        earlier = list(self._within(sent, window))
-        sure = sum(1 for one in earlier if one.data.sent_at < at and self._counts(one, at, False))
-        return Range(sure, sum(1 for one in earlier if self._counts(one, at, True)))
+        return policy
 
     def offers_in(self, sent: Sent, window: timedelta) -> int:
-        """Offers in (t - window, t], `sent` included: the same whatever the order at t."""
+        """Offers in (t - window, t], `sent` included, entered before or after it."""
         at = sent.data.sent_at
-        return 1 + sum(self._counts(one, at, False) for one in self._within(sent, window))
+        return 1 + sum(
+            is_offer(one) or (self._advert(one, at, at_once=False) and _ordered(one, sent))
+            for one in self._within(sent, window)
+        )
 
-    def rivals(self, sent: Sent) -> Iterator[Sent]:
-        """Other offers to the same person at the same instant."""
-        for one in self._within(sent, timedelta(microseconds=1)):
-            if is_offer(one):
-                yield one
+    def offers_before(self, sent: Sent, window: timedelta) -> Range:
+        """Offers in (t - window, t] that had counted when `sent` was decided."""
+        at, earlier = sent.data.sent_at, self._before(sent, window)
+        return Range(
+            sum(is_offer(one) or self._advert(one, at, at_once=False) for one in earlier),
+            sum(is_offer(one) or self._advert(one, at, at_once=True) for one in earlier),
+        )
 
     def in_class_before(self, sent: Sent, window: timedelta) -> Range:
-        """Other messages of its class in (t - window, t]."""
-        same = [
-            one
-            for one in self._within(sent, window)
-            if one.data.notification_class is sent.data.notification_class
-        ]
-        return Range(sum(1 for one in same if one.data.sent_at < sent.data.sent_at), len(same))
+        """Messages of its class to the same recipient in (t - window, t]."""
+        count = sum(
+            one.data.notification_class is sent.data.notification_class
+            and one.data.recipient_id == sent.data.recipient_id
+            for one in self._before(sent, window)
+        )
+        return Range(count, count)
 
     def value_before(self, sent: Sent, window: timedelta) -> Range:
         """Value messages in (t - window, t], one community message a local day at most."""
         at = sent.data.sent_at
         value = [
             one
-            for one in self._within(sent, window)
-            if one.data.notification_class in VALUE and not one.data.counted_as_offer
+            for one in self._before(sent, window)
+            if one.data.recipient_id == sent.data.recipient_id and not is_offer(one)
         ]
-        sure = [one for one in value if one.data.sent_at < at]
-        unmarked = [one for one in sure if one.data.notification_id not in self._adverts]
-        return Range(_value(unmarked), _value(value))
+        return Range(
+            _value([one for one in value if not self._advert(one, at, at_once=True)]),
+            _value([one for one in value if not self._advert(one, at, at_once=False)]),
+        )
+
+    def _before(self, sent: Sent, window: timedelta) -> list[Sent]:
+        return [one for one in self._within(sent, window) if _ordered(one, sent)]
 
     def _within(self, sent: Sent, window: timedelta) -> Iterator[Sent]:
         at = sent.data.sent_at
-        for one in self._sent[self._whom(sent)]:
+        for one in self._sent[person_of(sent)]:
             if one is not sent and at - window < one.data.sent_at <= at:
                 yield one
 
-    def _counts(self, one: Sent, at: datetime, at_once: bool) -> bool:
+    def _advert(self, one: Sent, at: datetime, *, at_once: bool) -> bool:
+        """Whether its reader had called it an advert before `at`, or `at_once` at that instant."""
         marked = self._adverts.get(one.data.notification_id)
-        return is_offer(one) or (marked is not None and (marked < at or (at_once and marked == at)))
+        return marked is not None and (marked < at or (at_once and marked == at))
 
-    @staticmethod
-    def _whom(sent: Sent) -> tuple[UUID | None, UUID]:
-        """The person within the brand, so that two communities do not send twice as much."""
-        return sent.brand_id, sent.data.person_id or sent.data.recipient_id
+
+def sent_by_person(log: Log) -> dict[tuple[UUID | None, UUID], list[Sent]]:
+    """Each person's messages by `recipient_sequence`, those of class `account` apart."""
+    persons: dict[tuple[UUID | None, UUID], list[Sent]] = defaultdict(list)
+    told: set[UUID] = set()
+    for sent in sorted(
+        log.of(NotificationSent), key=lambda e: (e.data.recipient_sequence or 0, e.id)
+    ):
+        if sent.data.notification_class is NotificationClass.ACCOUNT:
+            continue
+        if sent.data.notification_id not in told:
+            told.add(sent.data.notification_id)
+            persons[person_of(sent)].append(sent)
+    return persons
+
+
+def person_of(sent: Sent) -> tuple[UUID | None, UUID]:
+    """The person within the brand, so that two communities do not send twice as much."""
+    return sent.brand_id, sent.data.person_id or sent.data.recipient_id
+
+
+def _ordered(one: Sent, other: Sent) -> bool:
+    return (one.data.recipient_sequence or 0) < (other.data.recipient_sequence or 0)
 
 
 def is_offer(sent: Sent) -> bool:
@@ -252,8 +269,6 @@ def _wrong_figures(histories: Histories, sent: Sent) -> Iterator[str]:
     value = histories.value_before(sent, policy.ratio_window)
     if data.offers_before not in offers:
         yield f"states {data.offers_before} offers in the ratio window, derived are {offers}"
-    if any(rival.data.offers_before == data.offers_before for rival in histories.rivals(sent)):
-        yield f"another offer of the same instant also states {data.offers_before} before it"
     if data.value_count not in value:
         yield f"states {data.value_count} value messages, derived are {value}"
     stated = (data.cap, data.window_days, data.ratio_limit, data.ratio_window_days)

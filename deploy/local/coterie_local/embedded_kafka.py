@@ -88,6 +88,14 @@ class EmbeddedKafka:
     def alive(self) -> bool:
         return self._child is not None and self._child.alive
 
+    @property
+    def version(self) -> str:
+        """The version of the librdkafka whose mock cluster this is."""
+        library = _load()
+        library.rd_kafka_version_str.restype = ctypes.c_char_p
+        told: bytes = library.rd_kafka_version_str()
+        return told.decode()
+
     def start(self) -> None:
         """Start and return when clients are served, at a new address. Raises `LocalFault`."""
         self.data.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,6 @@ was acknowledged is there after a stop, a restart or a kill.
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import hashlib
 import json
@@ -26,6 +25,7 @@ from typing import Final
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from coterie_local.blocking import block_on
 from coterie_local.processes import Child, LocalFault, free_port, port_is_free, start, wait_until
 
 __all__ = ["ApacheKafka", "cluster_id_of", "fetch", "missing_parts"]
@@ -198,7 +198,7 @@ def cluster_id_of(bootstrap: str) -> str:
         finally:
             await admin.close()
 
-    return asyncio.run(ask())
+    return block_on(ask())
 
 
 def missing_parts() -> str | None:

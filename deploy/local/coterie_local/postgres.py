@@ -7,7 +7,6 @@ as our own child instead of the wheel's daemon, so that it ends when we do, howe
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
 import signal
@@ -23,6 +22,7 @@ import asyncpg
 import psutil
 from sqlalchemy.engine import URL, make_url
 
+from coterie_local.blocking import block_on
 from coterie_local.processes import Child, LocalFault, start, wait_until
 from coterie_local.secrets_store import Secrets
 
@@ -77,7 +77,7 @@ class EmbeddedPostgres:
     @property
     def version(self) -> str:
         """The version as the running server reports it."""
-        return asyncio.run(_fetch_value(self.admin_url, "SHOW server_version"))
+        return block_on(_fetch_value(self.admin_url, "SHOW server_version"))
 
     @property
     def alive(self) -> bool:
@@ -126,7 +126,7 @@ class EmbeddedPostgres:
     def create_database(self, service: str) -> str:
         """The URL of `service`'s own database, created with its role when it is missing."""
         password = self._secrets.get(service)
-        return asyncio.run(create_database_of(service, self.admin_url, password))
+        return block_on(create_database_of(service, self.admin_url, password))
 
     def _refuse_if_in_use(self) -> None:
         """A server whose platform was killed needs a moment to end; one that stays is in use.
@@ -169,7 +169,7 @@ class EmbeddedPostgres:
 
     def _accepts(self) -> bool:
         try:
-            asyncio.run(_fetch_value(self.admin_url, "SELECT 1::text"))
+            block_on(_fetch_value(self.admin_url, "SELECT 1::text"))
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return False
         return True

@@ -1,0 +1,222 @@
+"""The real parts that tests run on, started when the first test asks for them.
+
+A part that is not to be had is never replaced in silence: the test is skipped with the reason,
+the summary repeats it, and `COTERIE_FAIL_ON_SKIP=1` makes it a failure.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from coterie_chassis.service import Service
+from coterie_chassis.testing import create_database
+from coterie_local.blocking import block_on
+from coterie_local.broker_topics import create_topics
+from coterie_local.embedded_kafka import EmbeddedKafka
+from coterie_local.kafka import ApacheKafka, cluster_id_of, missing_parts
+from coterie_local.postgres import EmbeddedPostgres
+
+DOCKER_IMAGE: Final = "confluentinc/cp-kafka:8.0.0"
+TEST_PARTITIONS: Final = 4
+FOR_WANT: Final = "for want of"
+HISTORIES: Final = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+@dataclass(frozen=True)
+class Broker:
+    """The Kafka of this run. `kind` is external, docker, apache or embedded."""
+
+    bootstrap: str
+    kind: str
+    cluster_id: str
+    version: str
+
+    @property
+    def real(self) -> bool:
+        return self.kind != "embedded"
+
+
+@dataclass
+class Parts:
+    """What this run stands on, for the summary."""
+
+    kafka: str = "not started: no test asked for it"
+    postgres: str = "not started: no test asked for it"
+
+
+PARTS: Final = pytest.StashKey[Parts]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[PARTS] = Parts()
+    config.addinivalue_line(
+        "markers", "needs_apache_kafka: rebalances, admin requests or a log on disk are tested"
+    )
+
+
+def want(what: str) -> None:
+    """Skip the running test for want of a part, or fail it where every part must be there."""
+    if os.environ.get("COTERIE_FAIL_ON_SKIP") == "1":
+        pytest.fail(f"{FOR_WANT} {what}", pytrace=False)
+    pytest.skip(f"{FOR_WANT} {what}")
+
+
+@pytest.fixture(scope="session")
+def postgres(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[EmbeddedPostgres]:
+    """An embedded PostgreSQL of this run's own."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
+    server.start()
+    request.config.stash[PARTS].postgres = f"PostgreSQL {server.version}, embedded"
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres: EmbeddedPostgres) -> str:
+    """The superuser's URL of the run's PostgreSQL."""
+    return postgres.admin_url
+
+
+@pytest.fixture(scope="session")
+def fresh_database(postgres_url: str) -> Callable[[Service], Awaitable[str]]:
+    """Makes a migrated, empty database for a service; its URL."""
+
+    async def make(service: Service) -> str:
+        return await create_database(postgres_url, service)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def any_kafka(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Broker]:
+    """The first of: KAFKA_BOOTSTRAP_SERVERS, Docker, Java with Maven, the embedded broker."""
+    for source in (_external, _docker, _apache, _embedded):
+        for broker in source(tmp_path_factory.mktemp("kafka")):
+            request.config.stash[
+                PARTS
+            ].kafka = f"{broker.kind}, cluster id {broker.cluster_id}, version {broker.version}"
+            yield broker
+            return
+
+
+@pytest.fixture
+def kafka(any_kafka: Broker, request: pytest.FixtureRequest) -> Broker:
+    """The run's broker; skips a test that is marked `needs_apache_kafka` on the embedded one."""
+    if request.node.get_closest_marker("needs_apache_kafka") and not any_kafka.real:
+        want(f"Apache Kafka: {missing_parts()}")
+    return any_kafka
+
+
+@pytest.fixture(scope="session")
+def topics(any_kafka: Broker) -> int:
+    """All topics of the contracts on the run's broker; their partition count."""
+    if any_kafka.real:
+        block_on(create_topics(any_kafka.bootstrap, partitions=TEST_PARTITIONS))
+    return TEST_PARTITIONS
+
+
+@pytest.fixture
+def apache_kafka(tmp_path: Path) -> Iterator[ApacheKafka]:
+    """A broker of the test's own, not yet started, to be stopped, paused or killed by it."""
+    if (missing := missing_parts()) is not None:
+        want(f"Apache Kafka: {missing}")
+    broker = ApacheKafka(tmp_path / "apache-kafka")
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture(scope="session")
+def histories() -> Path:
+    """The folder of the public histories, which are not part of this repository."""
+    folder = Path(os.environ.get("COTERIE_HISTORIES", HISTORIES))
+    if not folder.is_dir():
+        pytest.skip(f"no public histories at {folder}: set COTERIE_HISTORIES to their folder")
+    return folder
+
+
+def _external(_: Path) -> Iterator[Broker]:
+    if bootstrap := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        yield Broker(bootstrap, "external", cluster_id_of(bootstrap), "not told to clients")
+
+
+def _docker(_: Path) -> Iterator[Broker]:
+    from docker.errors import DockerException  # type: ignore[import-untyped] # has no stubs
+    from testcontainers.community.kafka import KafkaContainer
+
+    try:
+        container = KafkaContainer(DOCKER_IMAGE).with_kraft()
+    except DockerException:
+        return
+    with container.with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false"):
+        bootstrap = container.get_bootstrap_server()
+        told = container.exec(["kafka-broker-api-versions", "--version"]).output.decode().split()
+        yield Broker(bootstrap, "docker", cluster_id_of(bootstrap), told[0] if told else "unknown")
+
+
+def _apache(folder: Path) -> Iterator[Broker]:
+    if missing_parts() is not None:
+        return
+    broker = ApacheKafka(folder)
+    broker.start()
+    yield Broker(broker.bootstrap, "apache", broker.cluster_id, broker.version)
+    broker.stop()
+
+
+def _embedded(folder: Path) -> Iterator[Broker]:
+    broker = EmbeddedKafka(folder, partitions=TEST_PARTITIONS)
+    broker.start()
+    cluster_id = cluster_id_of(broker.bootstrap)
+    yield Broker(broker.bootstrap, "embedded", cluster_id, f"librdkafka {broker.version}'s mock")
+    broker.stop()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" and (report.passed or report.failed):
+        for part, fixtures in _USED_BY.items():
+            if not fixtures.isdisjoint(report.keywords):
+                _RUN_ON[part] += 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Note on each test which parts it stands on, so that reports can tell."""
+    for item in items:
+        for name in getattr(item, "fixturenames", ()):
+            if any(name in fixtures for fixtures in _USED_BY.values()):
+                item.keywords[name] = True
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    parts = config.stash[PARTS]
+    terminalreporter.section("what the tests ran on")
+    terminalreporter.line(f"Kafka:      {parts.kafka} ({_RUN_ON['kafka']} tests)")
+    terminalreporter.line(f"PostgreSQL: {parts.postgres} ({_RUN_ON['postgres']} tests)")
+    if _RUN_ON["apache"]:
+        terminalreporter.line(f"Apache Kafka of a test's own: {_RUN_ON['apache']} tests")
+    skipped = Counter(
+        str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        for report in terminalreporter.stats.get("skipped", [])
+    )
+    terminalreporter.line(f"skipped:    {skipped.total()} tests")
+    for reason, count in skipped.most_common():
+        terminalreporter.line(f"  {count} x {reason}")
+
+
+_USED_BY: Final = {
+    "kafka": frozenset({"kafka", "any_kafka", "topics"}),
+    "postgres": frozenset({"postgres", "postgres_url", "fresh_database"}),
+    "apache": frozenset({"apache_kafka"}),
+}
+_RUN_ON: Final = Counter[str]()

@@ -1,0 +1,113 @@
+"""One suggestion's story, told from the Kafka log alone: from the first word to the thanks.
+
+The log knows members by pseudonym and holds none of their words, so neither does the story. Who
+rated stays untold, as in the product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from coterie_contracts import feedback, notification, reward
+from coterie_contracts.envelope import Event
+from coterie_contracts.model import EventBody
+from coterie_contracts.topics import TOPICS, topic_of
+from coterie_local.audit.facts import Log
+from coterie_local.log import Record
+from coterie_local.sentences import sentence
+
+__all__ = ["Line", "NoStory", "story", "tell"]
+
+_FOLLOWERS: Final = (reward.BadgeFacts, reward.MeritChanged)
+_ANSWERS: Final = (feedback.LookAgainAnswered, feedback.LookAgainLapsed)
+_RANKS: Final = {topic.name: rank for rank, topic in enumerate(TOPICS)}
+
+
+class NoStory(LookupError):
+    """The log has no event of that suggestion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One event in a sentence; `at` is its community's clock."""
+
+    at: datetime
+    service: str
+    text: str
+    event_id: UUID
+
+
+def story(records: Iterable[Record], feedback_id: UUID) -> list[Line]:
+    """What became of a suggestion, in the order in which it happened, each cause before its effect.
+
+    Raises `NoStory`.
+    """
+    events = _about(Log(records), feedback_id)
+    if not any(isinstance(event.data, feedback.FeedbackSubmitted) for event in events):
+        raise NoStory(f"the log has no suggestion {feedback_id}")
+    depths = _depths(events)
+    events.sort(key=lambda e: (e.time, e.recorded_time, depths[e.id], _rank(e.data), e.id))
+    return [
+        Line(event.time, topic_of(type(event.data)).owner, text, event.id)
+        for event in events
+        if (text := sentence(event.data)) is not None
+    ]
+
+
+def tell(lines: Iterable[Line]) -> str:
+    """The story as text, a line an event: when, by which service, what."""
+    return "\n".join(f"{line.at:%d %b %Y %H:%M}  {line.service:<14} {line.text}" for line in lines)
+
+
+def _rank(data: EventBody) -> int:
+    """Orders what one change published: as in the table of topics, an answer before its outcome."""
+    rank = _RANKS[data.topic]
+    return rank - len(_RANKS) if isinstance(data, _ANSWERS) else rank
+
+
+def _about(log: Log, feedback_id: UUID) -> list[Event[EventBody]]:
+    items = {feedback_id} | {
+        event.data.feedback_id
+        for event in log.of(feedback.FeedbackMerged)
+        if event.data.root_id == feedback_id
+    }
+    contributions = items | {
+        event.data.comment_id
+        for event in log.of(feedback.CommentPosted)
+        if event.data.feedback_id in items
+    }
+    every = log.of(EventBody)
+    found = [event for event in every if _subject_of(event.data) & contributions]
+    ids = {event.id for event in found}
+    told = [event for event in every if _follows(event, ids)]
+    return found + [event for event in told if event.id not in ids]
+
+
+def _subject_of(data: EventBody) -> set[UUID]:
+    """The suggestion or comment that an event is about."""
+    named = (getattr(data, name, None) for name in ("feedback_id", "contribution_id"))
+    return {one for one in named if isinstance(one, UUID)}
+
+
+def _follows(event: Event[EventBody], ids: set[UUID]) -> bool:
+    if isinstance(event.data, notification.NotificationFacts):
+        return event.data.cause_id in ids
+    return isinstance(event.data, _FOLLOWERS) and event.causation_id in ids
+
+
+def _depths(events: Iterable[Event[EventBody]]) -> dict[UUID, int]:
+    """How many of these events stand between each and the command behind it."""
+    causes = {event.id: event.causation_id for event in events}
+
+    def chain(event_id: UUID) -> Iterator[UUID]:
+        seen: set[UUID] = set()
+        while event_id in causes and event_id not in seen:
+            seen.add(event_id)
+            yield event_id
+            event_id = causes[event_id]
+
+    return {event_id: sum(1 for _ in chain(event_id)) for event_id in causes}

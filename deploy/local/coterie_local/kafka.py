@@ -66,6 +66,10 @@ class ApacheKafka:
         return self.data / "broker.log"
 
     @property
+    def alive(self) -> bool:
+        return self._child is not None and self._child.alive
+
+    @property
     def pid(self) -> int:
         return self._running().pid
 

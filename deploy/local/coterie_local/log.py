@@ -108,8 +108,11 @@ class LogReader:
             ends = later
 
     async def _up_to(self, ends: dict[TopicPartition, int]) -> AsyncIterator[Record]:
-        while any(self._positions[partition] < end for partition, end in ends.items()):
+        while behind := [tp for tp, end in ends.items() if self._positions[tp] < end]:
             batches = await self._consumer.getmany(timeout_ms=_POLL_MS)
+            if not batches:
+                for partition in behind:  # passes offsets that compaction left empty
+                    self._positions[partition] = await self._consumer.position(partition)
             for partition, messages in batches.items():
                 for message in messages:
                     self._positions[partition] = message.offset + 1

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, TypeAlias
 from uuid import UUID
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from coterie_contracts.envelope import Event
 from coterie_contracts.notification import (
@@ -192,7 +192,7 @@ def is_offer(sent: Sent) -> bool:
 
 def _value(messages: list[Sent]) -> int:
     days = {
-        (one.data.community_id, one.data.sent_at.astimezone(ZoneInfo(one.data.time_zone)).date())
+        one.data.sent_at.astimezone(_zone(one.data.time_zone)).date()
         for one in messages
         if one.data.notification_class is NotificationClass.COMMUNITY
     }
@@ -200,6 +200,13 @@ def _value(messages: list[Sent]) -> int:
         1 for one in messages if one.data.notification_class is NotificationClass.PERSONAL
     )
     return personal + len(days)
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
 
 
 def offers_keep_the_cap(log: Log) -> Iterator[Fault | None]:

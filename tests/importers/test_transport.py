@@ -20,11 +20,11 @@ Handler = Callable[[httpx2.Request], httpx2.Response]
 
 class _Minted:
     def __init__(self) -> None:
-        self.asked: list[tuple[str, list[str]]] = []
+        self.asked: list[tuple[str, list[Role]]] = []
 
-    def __call__(self, subject: str, roles: object, brand: UUID | None, communities: object) -> str:
-        assert isinstance(roles, list)
-        self.asked.append((subject, roles))
+    def __call__(self, subject: str, roles: Iterable[Role], *, brand: UUID | None = None) -> str:
+        assert brand == BRAND
+        self.asked.append((subject, list(roles)))
         return f"token-{len(self.asked)}"
 
 

@@ -8,6 +8,7 @@ decision share one instant their order is unknown, and either count is right.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -86,7 +87,10 @@ class Histories:
             if mark.data.mark == "advert":
                 known = self._adverts.get(mark.data.notification_id, mark.time)
                 self._adverts[mark.data.notification_id] = min(known, mark.time)
-        self._sent = sent_by_person(log)
+        self._by_time = {
+            person: sorted(messages, key=_sent_at)
+            for person, messages in sent_by_person(log).items()
+        }
 
     @property
     def offers(self) -> list[Sent]:
@@ -94,7 +98,7 @@ class Histories:
 
     @property
     def all(self) -> list[Sent]:
-        return [sent for history in self._sent.values() for sent in history]
+        return [sent for history in self._by_time.values() for sent in history]
 
     def policy(self, sent: Sent) -> Policy | str:
         """The policy that `sent` names, or why it cannot be the one in force."""
@@ -151,9 +155,10 @@ class Histories:
         return [one for one in self._within(sent, window) if _ordered(one, sent)]
 
     def _within(self, sent: Sent, window: timedelta) -> Iterator[Sent]:
-        at = sent.data.sent_at
-        for one in self._sent[person_of(sent)]:
-            if one is not sent and at - window < one.data.sent_at <= at:
+        history, at = self._by_time[person_of(sent)], sent.data.sent_at
+        first = bisect_right(history, at - window, key=_sent_at)
+        for one in history[first : bisect_right(history, at, key=_sent_at)]:
+            if one is not sent:
                 yield one
 
     def _advert(self, one: Sent, at: datetime, *, at_once: bool) -> bool:
@@ -180,6 +185,10 @@ def sent_by_person(log: Log) -> dict[tuple[UUID | None, UUID], list[Sent]]:
 def person_of(sent: Sent) -> tuple[UUID | None, UUID]:
     """The person within the brand, so that two communities do not send twice as much."""
     return sent.brand_id, sent.data.person_id or sent.data.recipient_id
+
+
+def _sent_at(sent: Sent) -> datetime:
+    return sent.data.sent_at
 
 
 def _ordered(one: Sent, other: Sent) -> bool:

@@ -9,13 +9,37 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
 
 from coterie_chassis.decisions import Refusal
 from coterie_chassis.errors import is_transient
 
-__all__ = ["install", "problem"]
+__all__ = ["ProblemApp", "install", "problem"]
 
 _log = logging.getLogger(__name__)
+
+
+class ProblemApp(FastAPI):
+    """FastAPI whose limit on the body's size answers a problem document as well.
+
+    The limit stands outside of exception handlers and answers plain text by itself.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused = False
+
+        async def translate(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start":
+                refused = message["status"] == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            if not refused:
+                await send(message)
+            elif message["type"] == "http.response.body" and not message.get("more_body"):
+                detail = f"A request's body may have {self.max_body_size} bytes at most."
+                answer = problem("body-too-large", detail, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+                await answer(scope, receive, send)
+
+        await super().__call__(scope, receive, translate)
 
 
 def problem(

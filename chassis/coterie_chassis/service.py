@@ -18,6 +18,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from aiokafka.errors import KafkaError
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from sqlalchemy import MetaData, text
@@ -25,7 +26,7 @@ from sqlalchemy import MetaData, text
 from coterie_chassis import migrate, problems
 from coterie_chassis.auth import TokenVerifier
 from coterie_chassis.consumer import Handler, LaneConsumer
-from coterie_chassis.errors import ConfigurationFault, is_transient
+from coterie_chassis.errors import is_transient
 from coterie_chassis.http import Api
 from coterie_chassis.inbox import Inbox
 from coterie_chassis.relay import Relay
@@ -124,7 +125,7 @@ class Runtime:
 
     def app(self, *, lifespan: Callable[[FastAPI], Any] | None = None) -> FastAPI:
         """The HTTP side; without a lifespan nothing runs in the background."""
-        app = FastAPI(
+        app = problems.ProblemApp(
             title=f"Coterie {self.service.name}",
             lifespan=lifespan,
             max_body_size=self.settings.max_body_bytes,
@@ -228,10 +229,10 @@ async def _until_up(what: str, attempt: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await attempt()
-        except ConfigurationFault:
-            raise
-        except Exception as error:  # noqa: BLE001 - clients raise many types while a part is down
-            _log.warning("waiting for %s", what, extra={"error": str(error)})
+        except Exception as error:
+            if not (is_transient(error) or isinstance(error, (OSError, KafkaError))):
+                raise
+            _log.warning("waiting for %s: %s", what, error or type(error).__name__)
             await asyncio.sleep(pause)
             pause = min(pause * 2, 5.0)
         else:

@@ -24,6 +24,7 @@ class ChassisSettings(BaseSettings):
 
     database_url: SecretStr = Field(description="postgresql://role:password@host/database")
     kafka_bootstrap: str = Field(description="host:port, comma-separated")
+    kafka_group_prefix: str = "coterie"
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8000
     jwks: str = Field(description="path or URL of the token issuer's public keys")

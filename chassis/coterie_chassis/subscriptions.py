@@ -44,7 +44,7 @@ class _Lane:
 
     def __init__(self, service: str, consumer: LaneConsumer, settings: ChassisSettings) -> None:
         self.consumer = consumer
-        self.group = f"coterie.{service}.{consumer.lane}"
+        self.group = f"{settings.kafka_group_prefix}.{service}.{consumer.lane}"
         self.last_progress = time.monotonic()
         self.halted: str | None = None
         self._largest = settings.batch_size
@@ -103,6 +103,7 @@ class Subscriptions:
             client_id=f"coterie-{service}",
             graceful_timeout=settings.shutdown_grace_s,
             allow_auto_create_topics=False,
+            apply_types=False,
             logger=None,
         )
         for lane in self.lanes:
@@ -160,8 +161,8 @@ class Subscriptions:
         )
 
         @subscriber  # type: ignore[untyped-decorator]
-        async def consume(message: KafkaMessage) -> None:
-            await lane.take([_record(raw) for raw in message.raw_message])
+        async def consume(records: tuple[ConsumerRecord[Any, Any], ...]) -> None:
+            await lane.take([_record(raw) for raw in records])
 
 
 def _record(raw: ConsumerRecord[Any, Any]) -> Record:

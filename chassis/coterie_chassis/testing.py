@@ -6,8 +6,9 @@ and transactions are the real ones.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,7 +38,7 @@ from coterie_contracts.envelope import Event, decode, encode
 from coterie_contracts.model import EventBody
 from coterie_contracts.topics import topic_of
 
-__all__ = ["Harness", "create_database", "event_of", "harness", "person"]
+__all__ = ["Harness", "create_database", "event_of", "harness", "person", "until"]
 
 B = TypeVar("B", bound=EventBody)
 ISSUER = "https://issuer.test"
@@ -83,6 +84,13 @@ def event_of(
         sequence=sequence,
         clock=clock,
     )
+
+
+async def until(condition: Callable[[], Awaitable[bool]], *, within_s: float = 30) -> None:
+    """Wait for a condition; `TimeoutError` when it does not come true within `within_s` seconds."""
+    async with asyncio.timeout(within_s):
+        while not await condition():  # noqa: ASYNC110 - the condition lives in a database
+            await asyncio.sleep(0.02)
 
 
 def record_of(event: Event[EventBody], *, partition: int = 0) -> Record:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
+
+from sqlalchemy import BigInteger, Column, Identity, Integer, MetaData, Table, Text, Uuid, select
 
 from coterie_chassis.auth import Role
 from coterie_chassis.circle import (
-    TABLES,
     copy_communities,
     copy_members,
     follow_clock,
@@ -22,9 +24,6 @@ from coterie_chassis.store import UnitOfWork, bulk_insert
 from coterie_chassis.sweeper import Deadline, sweeps
 from coterie_contracts.feedback import CommentPosted, FeedbackSubmitted, FeedbackWithdrawn
 from coterie_contracts.model import EventBody
-from sqlalchemy import BigInteger, Column, Identity, Integer, MetaData, Table, Text, Uuid, select
-
-assert TABLES
 
 metadata = MetaData()
 note = Table(
@@ -86,8 +85,6 @@ async def write_note(call: Call, body: WriteNote) -> Done:
     await bulk_insert(call.uow, note, [row])
     call.uow.publish(cause, Draft(note_id, _submitted(note_id, body.community_id), 1))
     if body.remind_in_s is not None:
-        from datetime import timedelta
-
         due = cause.at + timedelta(seconds=body.remind_in_s)
         call.uow.schedule("note.remind", note_id, body.community_id, due)
     return Done(note_id, 1, 1)
@@ -144,5 +141,5 @@ service = Service(
     handlers=[copy_communities, copy_members, forget_members, follow_clock, hear],
     sweeps=[remind],
     metadata=metadata,
-    migrations="sample_migrations",
+    migrations="tests.chassis.sample_revisions",
 )

@@ -1,0 +1,102 @@
+"""Deadlines on both clocks: once, in order, stamped with the deadline."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from coterie_chassis.auth import Role
+from coterie_chassis.testing import Harness, event_of, person
+from coterie_contracts.community import ClockAdvanced, ClockMode
+from coterie_contracts.feedback import FeedbackSubmitted
+
+ANN = person("ann", Role.MEMBER)
+IMPORTER = person("ann", Role.MEMBER, Role.IMPORTER)
+LONG_AGO = datetime(2010, 8, 25, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+async def driven(h: Harness) -> UUID:
+    community_id = uuid4()
+    await h.know(community_id, mode="driven", now=LONG_AGO)
+    return community_id
+
+
+def note(community: UUID, remind_in_s: int) -> dict[str, object]:
+    return {"community_id": community, "text": "x", "remind_in_s": remind_in_s}
+
+
+async def reminders(h: Harness) -> list[tuple[UUID, datetime]]:
+    return [
+        (event.subject, event.time)
+        for event in await h.published(FeedbackSubmitted)
+        if event.sequence == 2
+    ]
+
+
+async def test_a_deadline_is_acted_on_once_when_it_comes(h: Harness, community: UUID) -> None:
+    await h.post("/notes", note(community, 60), as_=ANN)
+    assert await h.sweep() == 0
+
+    later = datetime.now(UTC) + timedelta(seconds=61)
+    assert await h.sweep(at=later) == 1
+    assert await h.sweep(at=later) == 0
+
+    assert len(await reminders(h)) == 1
+
+
+async def test_a_driven_clock_acts_on_deadlines_before_a_later_command(
+    h: Harness, driven: UUID
+) -> None:
+    first = await h.post("/notes", note(driven, 20), as_=IMPORTER, at=LONG_AGO)
+    second = await h.post("/notes", note(driven, 10), as_=IMPORTER, at=LONG_AGO)
+    assert await reminders(h) == []
+
+    await h.post("/notes", note(driven, 500), as_=IMPORTER, at=LONG_AGO + timedelta(minutes=1))
+
+    assert await reminders(h) == [
+        (UUID(second.json()["note_id"]), LONG_AGO + timedelta(seconds=10)),
+        (UUID(first.json()["note_id"]), LONG_AGO + timedelta(seconds=20)),
+    ]
+
+
+async def test_the_wall_clock_never_ends_what_a_driven_clock_has_not_reached(
+    h: Harness, driven: UUID
+) -> None:
+    await h.post("/notes", note(driven, 60), as_=IMPORTER, at=LONG_AGO)
+
+    assert await h.sweep() == 0
+
+
+async def test_an_event_pushes_a_driven_clock(h: Harness, driven: UUID) -> None:
+    await h.post("/notes", note(driven, 60), as_=IMPORTER, at=LONG_AGO)
+    now = LONG_AGO + timedelta(hours=1)
+    body = ClockAdvanced(community_id=driven, mode=ClockMode.DRIVEN, now=now)
+
+    await h.deliver(event_of(body, driven, at=now, clock=ClockMode.DRIVEN))
+
+    assert await h.sweep() == 1
+
+
+async def test_a_driven_clock_never_goes_back(h: Harness, driven: UUID) -> None:
+    later = LONG_AGO + timedelta(days=1)
+    await h.post("/notes", note(driven, 10**6), as_=IMPORTER, at=later)
+
+    await h.post("/notes", note(driven, 10**6), as_=IMPORTER, at=LONG_AGO)
+
+    assert [event.time for event in await h.published(FeedbackSubmitted)] == [later, later]
+
+
+async def test_only_an_importer_says_when_it_happened(h: Harness, driven: UUID) -> None:
+    answer = await h.post("/notes", note(driven, 1), as_=ANN, at=LONG_AGO + timedelta(days=1))
+
+    assert answer.status_code == 403
+
+
+async def test_nobody_says_when_it_happened_on_the_wall_clock(h: Harness, community: UUID) -> None:
+    answer = await h.post("/notes", note(community, 1), as_=IMPORTER, at=LONG_AGO)
+
+    assert answer.status_code == 409
+    assert answer.json()["type"] == "urn:coterie:problem:clock-not-driven"

@@ -1,0 +1,171 @@
+"""The command `coterie`: the whole platform on one machine.
+
+Each subcommand is a thin function that imports what it runs when it runs, so that `--help` is
+immediate. A fault of this machine is one line that says what to do, and exit code 2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+from uuid import UUID
+
+import typer
+from rich.console import Console
+
+from coterie_local.processes import LocalFault
+
+if TYPE_CHECKING:
+    from coterie_local.platform import Options, Platform
+
+__all__ = ["Interruptible", "app", "main"]
+
+app = typer.Typer(name="coterie", no_args_is_help=True, pretty_exceptions_enable=False)
+console = Console(highlight=False)
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_CHECK_S: Final = 0.5
+
+Data = Annotated[Path, typer.Option(help="everything that the platform keeps lies here")]
+Kafka = Annotated[str, typer.Option(help="embedded | apache | HOST:PORT", metavar="BROKER")]
+Postgres = Annotated[str, typer.Option(help="embedded | URL of a role that may create databases")]
+PortBase = Annotated[
+    int | None, typer.Option(help="first of four ports; without it free ones, kept if possible")
+]
+Bootstrap = Annotated[
+    str | None, typer.Option("--kafka", help="HOST:PORT; default: the platform on --data")
+]
+DATA: Final = Path(".coterie")
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except LocalFault as fault:
+        sys.stderr.write(f"coterie: {fault}\n")
+        raise SystemExit(2) from None
+
+
+@app.callback()
+def coterie() -> None:
+    """The whole Coterie platform on one machine."""
+
+
+@app.command()
+def up(
+    data: Data = DATA,
+    kafka: Kafka = "embedded",
+    postgres: Postgres = "embedded",
+    port_base: PortBase = None,
+    empty: Annotated[bool, typer.Option("--empty", help="without the demo's community")] = False,
+) -> None:
+    """Start the platform and keep it up until Ctrl-C; the next start continues where it was."""
+    from coterie_local.platform import Platform  # noqa: PLC0415 - see the module's docstring
+
+    options = _options(data, kafka, postgres, port_base)
+    begun = time.monotonic()
+    with Interruptible(), Platform(options, report=lambda line: console.print(f"  {line}")) as it:
+        console.print(f"ready after {time.monotonic() - begun:.1f} s; data in {it.folder.path}")
+        _welcome(it, empty=empty)
+        console.print("Ctrl-C stops everything.")
+        while (fault := it.fault()) is None:
+            time.sleep(_CHECK_S)
+        raise LocalFault(f"{fault}; the rest was stopped too")
+    console.print("stopped; nothing was left running")
+
+
+@app.command()
+def audit(
+    kafka: Bootstrap = None,
+    data: Data = DATA,
+    report: Annotated[Path | None, typer.Option(help="also write the report as JSON")] = None,
+) -> None:
+    """Judge the Kafka log against every promise; exit 1 on a violation or an incomplete log."""
+    from coterie_local.audit import audit_kafka  # noqa: PLC0415
+
+    found = asyncio.run(audit_kafka(_bootstrap(kafka, data)))
+    console.print(found.render())
+    if report is not None:
+        report.write_text(json.dumps(found.to_json(), indent=1))
+    if not found.ok():
+        raise typer.Exit(1)
+
+
+@app.command()
+def story(
+    feedback_id: Annotated[UUID, typer.Argument(help="the suggestion")],
+    kafka: Bootstrap = None,
+    data: Data = DATA,
+) -> None:
+    """Tell what became of a suggestion, from the Kafka log alone."""
+    from coterie_local.log import LogReader, Record  # noqa: PLC0415
+    from coterie_local.story import NoStory, tell  # noqa: PLC0415
+    from coterie_local.story import story as story_of  # noqa: PLC0415
+
+    async def read(bootstrap: str) -> list[Record]:
+        async with LogReader(bootstrap) as reader:
+            return [record async for record in reader.records()]
+
+    try:
+        lines = story_of(asyncio.run(read(_bootstrap(kafka, data))), feedback_id)
+    except NoStory as missing:
+        raise LocalFault(str(missing)) from None
+    console.print(tell(lines), markup=False)
+
+
+class Interruptible:
+    """End the block in order on Ctrl-C, TERM or a closed terminal; later ones are ignored.
+
+    A block so ended counts as finished: the caller goes on after it.
+    """
+
+    def __enter__(self) -> None:
+        self._before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        return kind is KeyboardInterrupt
+
+
+def _interrupt(*_: object) -> NoReturn:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _options(data: Path, kafka: str, postgres: str, port_base: int | None) -> Options:
+    from coterie_local.platform import Options  # noqa: PLC0415
+
+    return Options(data=data, kafka=kafka, postgres=postgres, port_base=port_base)
+
+
+def _welcome(platform: Platform, *, empty: bool) -> None:
+    """Greet; the community that is loaded without `--empty` brings its own people and requests."""
+    from coterie_local.welcome import greet  # noqa: PLC0415
+
+    greet(console, platform)
+
+
+def _bootstrap(kafka: str | None, data: Path) -> str:
+    """The broker to read from: the named one, or that of the platform that runs on `data`."""
+    from coterie_local.data_folder import running_in  # noqa: PLC0415
+
+    if kafka is not None:
+        return kafka
+    if (running := running_in(data)) is None:
+        raise LocalFault(
+            f"no platform runs on {data}: start one with `coterie up`, or pass --kafka HOST:PORT"
+        )
+    return running.kafka

@@ -67,8 +67,15 @@ def changed(record: Record, headers: dict[str, str] | None = None, **data: objec
 
 
 def swapped(records: Sequence[Record], old: Record, new: Record) -> list[Record]:
+    """`new` in the place of `old` and of every repeated delivery of it."""
     assert old in records
-    return [new if record == old else record for record in records]
+    event_id = old.header("ce_id")
+    return [
+        replace(new, partition=record.partition, offset=record.offset + new.offset - old.offset)
+        if record.header("ce_id") == event_id
+        else record
+        for record in records
+    ]
 
 
 def appended(records: Sequence[Record], record: Record) -> list[Record]:

@@ -17,10 +17,10 @@ from coterie_contracts.envelope import Event
 from coterie_contracts.model import EventBody
 from coterie_contracts.topics import TOPICS, topic_of
 from coterie_local.audit.facts import Log
-from coterie_local.log import Record
+from coterie_local.log import LogReader, Record
 from coterie_local.sentences import sentence
 
-__all__ = ["Line", "NoStory", "story", "tell"]
+__all__ = ["Line", "NoStory", "story", "story_on_kafka", "tell"]
 
 _FOLLOWERS: Final = (reward.BadgeFacts, reward.MeritChanged)
 _ANSWERS: Final = (feedback.LookAgainAnswered, feedback.LookAgainLapsed)
@@ -56,6 +56,15 @@ def story(records: Iterable[Record], feedback_id: UUID) -> list[Line]:
         for event in events
         if (text := sentence(event.data)) is not None
     ]
+
+
+async def story_on_kafka(bootstrap: str, feedback_id: UUID) -> list[Line]:
+    """The story from a cluster's log up to now.
+
+    Raises `NoStory`, and aiokafka's `KafkaError` where the cluster cannot be reached.
+    """
+    async with LogReader(bootstrap) as reader:
+        return story([record async for record in reader.records()], feedback_id)
 
 
 def tell(lines: Iterable[Line]) -> str:

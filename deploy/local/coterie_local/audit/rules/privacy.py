@@ -37,6 +37,7 @@ _PHONE: Final = re.compile(
     r"|\(?\d{3}\)?[ .\-]\d{3}[ .\-]\d{4}"  # North American
     r")(?!\w)"
 )
+_SHORTEST_PHONE: Final = 8
 _PERSON: Final = r"person:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _ACTOR: Final = re.compile(rf"{_PERSON}|system|importer")
 _APPROVER: Final = re.compile(rf"{_PERSON}|policy")
@@ -44,9 +45,9 @@ _APPROVER: Final = re.compile(rf"{_PERSON}|policy")
 
 def looks_personal(text: str) -> str | None:
     """What in `text` looks personal: `an e-mail address`, `a telephone number`, or nothing."""
-    if _EMAIL.search(text):
+    if "@" in text and _EMAIL.search(text):
         return "an e-mail address"
-    if _PHONE.search(_NOT_PHONES.sub(" ", text)):
+    if len(text) >= _SHORTEST_PHONE and _PHONE.search(_NOT_PHONES.sub(" ", text)):
         return "a telephone number"
     return None
 

@@ -100,21 +100,28 @@ def fresh_database(postgres_url: str) -> Callable[[Service], Awaitable[str]]:
 def any_kafka(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Broker]:
-    """The first of: KAFKA_BOOTSTRAP_SERVERS, Docker, Java with Maven, the embedded broker."""
-    for source in (_external, _docker, _apache, _embedded):
+    """The first of: KAFKA_BOOTSTRAP_SERVERS, Docker, Java with Maven, the embedded broker.
+
+    `COTERIE_TEST_KAFKA` (docker, apache or embedded) takes that one or none.
+    """
+    sources = {"docker": _docker, "apache": _apache, "embedded": _embedded}
+    if (choice := os.environ.get("COTERIE_TEST_KAFKA")) is not None:
+        sources = {choice: sources[choice]}
+    for source in (_external, *sources.values()):
         for broker in source(tmp_path_factory.mktemp("kafka")):
             request.config.stash[
                 PARTS
             ].kafka = f"{broker.kind}, cluster id {broker.cluster_id}, version {broker.version}"
             yield broker
             return
+    want(f"Kafka: {choice} is not to be had here")
 
 
 @pytest.fixture
 def kafka(any_kafka: Broker, request: pytest.FixtureRequest) -> Broker:
     """The run's broker; skips a test that is marked `needs_apache_kafka` on the embedded one."""
     if request.node.get_closest_marker("needs_apache_kafka") and not any_kafka.real:
-        want(f"Apache Kafka: {missing_parts()}")
+        want(f"Apache Kafka: {missing_parts() or 'the embedded broker was asked for'}")
     return any_kafka
 
 

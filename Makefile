@@ -1,0 +1,60 @@
+# Everything that people and the build server run. Needs Python 3.11 or later and make.
+
+PYTHON ?= python3
+export UV_PYTHON_DOWNLOADS := never
+export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
+BIN := .venv/bin
+UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
+PYTEST_ARGS ?=
+HISTORIES ?= ../shared/data
+export COTERIE_HISTORIES ?= $(abspath $(HISTORIES))
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test check contracts kafka bench clean
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: .venv/installed ## Install everything into the project's own .venv
+
+# uv is taken from the machine when it is there, else installed into .venv from the package index.
+.venv/installed: uv.lock pyproject.toml contracts/pyproject.toml chassis/pyproject.toml \
+		$(wildcard services/*/pyproject.toml) $(wildcard replay/pyproject.toml) deploy/local/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Coterie needs Python 3.11 or later: pass PYTHON=/path/to/python3.11"; exit 1; }
+	@command -v uv >/dev/null || test -x $(BIN)/uv || \
+		{ $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet uv; }
+	$(UV) sync --quiet --python $(PYTHON) --all-packages --locked --inexact
+	@touch $@
+
+demo: install ## Play a season of a community through the whole platform, then audit it
+	$(BIN)/coterie demo
+
+up: install ## Start the platform and keep it up until Ctrl-C
+	$(BIN)/coterie up
+
+kafka: install ## Fetch Apache Kafka for the tests, where Java and Maven are there
+	@if command -v java >/dev/null && command -v mvn >/dev/null; then \
+		$(BIN)/python -c 'from coterie_local.kafka import fetch; fetch()'; \
+	else echo "no Java with Maven: tests that need Apache Kafka are skipped aloud"; fi
+
+test: kafka ## Run the tests on real parts; PYTEST_ARGS="tests/local -k name" narrows them
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+check: install ## Lint, format, types, imports, generated contracts, lock file
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m coterie_contracts.export --check
+	$(UV) lock --check
+
+contracts: install ## Write the JSON Schemas and AsyncAPI from the contracts
+	$(BIN)/python -m coterie_contracts.export
+
+bench: install ## Measure, and write build/bench.json
+	$(BIN)/python -m tests.bench
+
+clean: ## Remove what was installed, fetched, built and kept by the platform
+	rm -rf .venv build dist .coterie deploy/local/kafka/libs deploy/local/kafka/target
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

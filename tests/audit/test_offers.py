@@ -102,3 +102,13 @@ def test_several_community_messages_of_one_day_are_one_of_value() -> None:
         season.tell("ana", "community", "news", None)
     season.offer("ana", before=0, value=6)
     assert [one.rule for one in audit(season.records).violations] == ["guard-figures"]
+
+
+def test_a_message_that_holds_an_offer_is_one_and_is_of_no_value() -> None:
+    season = season_with_value(8)
+    season.tell("ana", "personal", "digest", None, counted_as_offer=True)
+    season.offer("ana", before=1, value=8)
+    assert audit(season.records).violations == ()
+    season.offer("ana", before=2, value=9)
+    rules = {one.rule for one in audit(season.records).violations}
+    assert rules == {"offer-cap", "offer-ratio", "guard-figures"}

@@ -142,3 +142,26 @@ def test_the_window_opens_just_after_its_first_instant() -> None:
         log = swapped(records, third.record, changed(third.record, sent_at=at.isoformat()))
         texts = [one.explanation for one in audit(log).violations]
         assert any("before it in its window" in text for text in texts) is counts
+
+
+def test_the_last_seat_may_be_taken_and_not_one_more() -> None:
+    season = Season()
+    season.open()
+    for name in ("ana", "ben"):
+        season.apply(name)
+        season.admit(name, Admission.APPLICATION, 1)
+    assert (season.held, season.capacity) == (2, 2)
+    assert audit(season.records).violations == ()
+    season.apply("cem")
+    season.admit("cem", Admission.APPLICATION, 1)
+    assert [one.rule for one in audit(season.records).violations] == ["seat-capacity"]
+
+
+def test_lowering_the_capacity_below_the_held_seats_is_no_fault_and_taking_one_then_is() -> None:
+    season = Season()
+    season.play()
+    assert season.held > season.capacity
+    assert audit(season.records).violations == ()
+    season.apply("fay")
+    season.admit("fay", Admission.APPLICATION, 1)
+    assert [one.rule for one in audit(season.records).violations] == ["seat-capacity"]

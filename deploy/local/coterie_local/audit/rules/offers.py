@@ -184,7 +184,7 @@ def sent_by_person(log: Log) -> dict[tuple[UUID | None, UUID], list[Sent]]:
 
 def person_of(sent: Sent) -> tuple[UUID | None, UUID]:
     """The person within the brand, so that two communities do not send twice as much."""
-    return sent.brand_id, sent.data.person_id or sent.data.recipient_id
+    return sent.brand_id or sent.community_id, sent.data.person_id or sent.data.recipient_id
 
 
 def _sent_at(sent: Sent) -> datetime:

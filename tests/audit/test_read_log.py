@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.errors import KafkaConnectionError
 
 from coterie_contracts.feedback import FeedbackSubmitted
 from coterie_local.audit import audit_kafka
@@ -76,6 +77,11 @@ async def test_an_audit_follows_while_events_flow(broker: EmbeddedKafka) -> None
     report = auditing.result()
     assert report.ok(require_facts=True)
     assert report.events == len(records)
+
+
+async def test_a_cluster_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(KafkaConnectionError):
+        await audit_kafka("127.0.0.1:1")
 
 
 async def test_an_empty_cluster_proves_nothing(broker: EmbeddedKafka) -> None:

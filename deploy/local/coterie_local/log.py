@@ -65,10 +65,11 @@ class LogReader:
             auto_offset_reset="earliest",
             fetch_max_wait_ms=20,
         )
-        await self._admin.start()
         try:
+            await self._admin.start()
             await self._consumer.start()
         except BaseException:
+            await self._consumer.stop()
             await self._admin.close()
             raise
         return self

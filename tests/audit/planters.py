@@ -18,7 +18,7 @@ from coterie_contracts.model import EventBody, Ledgered, Seated, utc
 from coterie_contracts.notification import NotificationClass, NotificationSent
 from coterie_contracts.reward import RewardApproved, RewardProposed
 from coterie_local.audit.facts import Fact, Log
-from coterie_local.audit.rules.offers import Histories, Policy, is_offer
+from coterie_local.audit.histories import Histories, Policy, is_offer
 from coterie_local.log import Record
 
 from .forgery import (

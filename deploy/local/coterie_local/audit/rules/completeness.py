@@ -12,8 +12,8 @@ from uuid import UUID
 from coterie_contracts.envelope import Event
 from coterie_contracts.model import EventBody, Ledgered, Seated
 from coterie_local.audit.facts import COMPACTED, Log
+from coterie_local.audit.histories import sent_by_person
 from coterie_local.audit.report import Fault
-from coterie_local.audit.rules.offers import sent_by_person
 
 __all__ = [
     "aggregate_sequences_are_gapless",

@@ -74,7 +74,7 @@ class QuietHours:
 
 def first_instant(day: date, clock: time, zone: Zone) -> datetime:
     """The first instant (UTC) at which the clocks of `zone` show `day` `clock` or later."""
-    local = datetime.combine(day, clock, tzinfo=zone.info)
+    local = datetime.combine(day, clock.replace(fold=0), tzinfo=zone.info)
     early, late = local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
     if early <= late:
         return early

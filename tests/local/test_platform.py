@@ -144,6 +144,31 @@ def test_an_absent_external_broker_is_refused_in_one_line(options: Options) -> N
         Platform(replace(options, kafka="127.0.0.1:1")).start()
 
 
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("nonsense", "neither `embedded` nor a postgresql:// URL"),
+        ("postgresql://me:secret@127.0.0.1:1/x", r"127\.0\.0\.1:1/x: .*pass another --postgres"),
+    ],
+)
+def test_an_absent_external_postgres_is_refused_in_one_line(
+    url: str, said: str, options: Options, processes: Callable[[], list[psutil.Process]]
+) -> None:
+    with pytest.raises(LocalFault, match=said) as refused:
+        Platform(replace(options, postgres=url)).start()
+    assert "secret" not in str(refused.value)
+    assert processes() == []
+
+
+def test_an_external_postgres_gets_a_database_for_each_service(
+    options: Options, postgres_url: str
+) -> None:
+    with Platform(replace(options, postgres=postgres_url)) as platform:
+        urls = {platform.environment(service)["COTERIE_DATABASE_URL"] for service in SERVICES}
+    assert len({url.rpartition("?")[0] for url in urls}) == len(SERVICES)
+    assert all("coterie_" in url for url in urls)
+
+
 def test_a_service_that_cannot_start_is_named_with_its_last_words(
     options: Options,
     processes: Callable[[], list[psutil.Process]],

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 import psutil
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from coterie_local.blocking import block_on
 from coterie_local.processes import Child, LocalFault, start, wait_until
@@ -183,10 +184,16 @@ async def create_database_of(service: str, admin_url: str, password: str) -> str
     """
     name = f"coterie_{service}"
     try:
+        host = make_url(admin_url).render_as_string()
+    except ArgumentError:
+        raise LocalFault("--postgres is neither `embedded` nor a postgresql:// URL") from None
+    try:
         admin = await asyncpg.connect(_plain(admin_url), timeout=10)
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-        host = make_url(admin_url).render_as_string()
-        raise LocalFault(f"cannot connect to PostgreSQL at {host}: {error}") from None
+        raise LocalFault(
+            f"cannot connect to PostgreSQL at {host}: {error or type(error).__name__}; "
+            "start it, or pass another --postgres"
+        ) from None
     try:
         await _create(admin, name, password)
     except asyncpg.InsufficientPrivilegeError as error:

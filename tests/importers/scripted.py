@@ -1,0 +1,158 @@
+"""A scripted platform for what the player promises by itself: order, resumption, accounting.
+
+It knows seats, a waitlist and ids that follow from keys, and records each effect once. It judges
+nothing: that the platform's rules hold is for the tests that play against real services.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+
+import httpx2
+
+from coterie_chassis.decisions import member_id_of
+from coterie_local.importers.client import SERVICES, CoterieClient
+from coterie_local.importers.transport import Transport
+
+Body = dict[str, Any]
+
+
+def _id(*parts: object) -> UUID:
+    return uuid5(NAMESPACE_URL, "/".join(str(part) for part in parts))
+
+
+@dataclass
+class Applicant:
+    application_id: UUID
+    person_id: UUID
+    status: str
+    admitted_at: datetime | None = None
+
+
+@dataclass
+class Scripted:
+    """`lose_at` cuts the connection before that command; `refuse` may name a broken rule."""
+
+    lose_at: int | None = None
+    refuse: Callable[[str, str, Body], str | None] = lambda method, path, body: None
+    capacity: int = 0
+    community: UUID | None = None
+    applicants: dict[UUID, Applicant] = field(default_factory=dict)
+    line: list[Applicant] = field(default_factory=list)
+    feedback: dict[UUID, str] = field(default_factory=dict)
+    effects: dict[tuple[Any, ...], datetime] = field(default_factory=dict)
+    moments: list[datetime] = field(default_factory=list)
+    commands: int = 0
+
+    def client(self) -> CoterieClient:
+        http = httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer))
+        bases = {name: f"http://{name}.test" for name in SERVICES}
+
+        def mint(subject: str, roles: object, *, brand: UUID | None = None) -> str:
+            return subject
+
+        return CoterieClient(Transport(http, bases, mint, uuid4(), patience_s=0.0))
+
+    def _answer(self, request: httpx2.Request) -> httpx2.Response:
+        path, method = request.url.path, request.method
+        if method == "GET":
+            return httpx2.Response(200, json=self._show(path))
+        self.commands += 1
+        if self.commands == self.lose_at:
+            raise httpx2.ConnectError("gone")
+        body = json.loads(request.content)
+        if (rule := self.refuse(method, path, body)) is not None:
+            return httpx2.Response(409, json={"type": f"urn:coterie:problem:{rule}"})
+        at = datetime.fromisoformat(request.headers.get("Coterie-Occurred-At", body.get("now")))
+        self.moments.append(at)
+        subject = request.headers["Authorization"].removeprefix("Bearer ")
+        made, shown = self._change(request, body, subject, at)
+        return httpx2.Response(200, json=shown, headers={"Coterie-Position": f"{made};1"})
+
+    def _change(
+        self, request: httpx2.Request, body: Body, subject: str, at: datetime
+    ) -> tuple[UUID, Body]:
+        path, key = request.url.path, request.headers["Idempotency-Key"]
+        *_, owner, last = path.split("/")
+        if path == "/communities":
+            self.capacity, self.community = body["capacity"], _id("community")
+            return self._once(self.community, at, "create")
+        if last == "applications":
+            return self._apply(subject, at)
+        if last in ("accept-seat", "withdraw"):
+            return self._decide(UUID(owner), last, at)
+        if last == "leave":
+            return self._leave(UUID(owner), at)
+        made = _id(subject, path, key)
+        if path == "/feedback":
+            self.feedback.setdefault(made, "submitted")
+        elif last in ("accept", "plan", "decline", "implement"):
+            self.feedback[UUID(owner)] = last
+        elif last == "rating":
+            return self._once(made, at, last, owner, subject, body["value"], at)
+        return self._once(made, at, last, owner, subject)
+
+    def _once(self, made: UUID, at: datetime, *effect: object) -> tuple[UUID, Body]:
+        self.effects.setdefault((made, *effect), at)
+        return made, {"community_id": str(made)}
+
+    def _apply(self, subject: str, at: datetime) -> tuple[UUID, Body]:
+        application_id = _id("application", subject)
+        if application_id not in self.applicants:
+            found = Applicant(application_id, _id("person", subject), "waitlisted")
+            self.applicants[application_id] = found
+            if self._held() < self.capacity:
+                found.status, found.admitted_at = "admitted", at
+            else:
+                self.line.append(found)
+            self._once(application_id, at, "apply", found.status)
+        return application_id, _shown(self.applicants[application_id])
+
+    def _decide(self, application_id: UUID, deed: str, at: datetime) -> tuple[UUID, Body]:
+        found = self.applicants[application_id]
+        if deed == "accept-seat":
+            found.status, found.admitted_at = "admitted", found.admitted_at or at
+        else:
+            found.status = "withdrawn"
+            if found in self.line:
+                self.line.remove(found)
+        self._once(application_id, at, deed)
+        return application_id, _shown(found)
+
+    def _leave(self, member_id: UUID, at: datetime) -> tuple[UUID, Body]:
+        assert self.community is not None
+        found = next(
+            a
+            for a in self.applicants.values()
+            if member_id_of(self.community, a.person_id) == member_id
+        )
+        if (member_id, "leave") not in self.effects:
+            found.status = "left"
+            if self.line:
+                self.line.pop(0).status = "offered"
+        return self._once(member_id, at, "leave")
+
+    def _held(self) -> int:
+        return sum(a.status in ("admitted", "offered") for a in self.applicants.values())
+
+    def _show(self, path: str) -> Any:
+        if match := re.fullmatch(r"/applications/(.+)", path):
+            return _shown(self.applicants[UUID(match[1])])
+        if path.endswith("/todo"):
+            return []
+        return {"items": [{"status": state} for state in self.feedback.values()], "next": None}
+
+
+def _shown(found: Applicant) -> Body:
+    return {
+        "application_id": str(found.application_id),
+        "person_id": str(found.person_id),
+        "status": found.status,
+        "admitted_at": found.admitted_at and found.admitted_at.isoformat(),
+    }

@@ -32,7 +32,7 @@ from coterie_notifications.domain.policy import (
 )
 from coterie_notifications.domain.quiet_hours import Zone, local_day
 
-__all__ = ["Answer", "Decision", "Delivery", "Figures", "Step", "decide"]
+__all__ = ["Answer", "Decision", "Delivery", "Figures", "Step", "decide", "why_paused"]
 
 ACCOUNT: Final = NotificationClass.ACCOUNT
 PERSONAL: Final = NotificationClass.PERSONAL
@@ -324,11 +324,12 @@ def _reasons_to_rest(
         yield GuardReason.OPEN_LOOK_AGAIN, "was asked to look again and has not answered"
     if facts.bad_news_at is not None and at - facts.bad_news_at < BAD_NEWS_REST:
         yield GuardReason.BAD_NEWS, f"bad news at {facts.bad_news_at:%F %R} UTC"
-    if says := _not_useful(at, facts):
+    if says := why_paused(at, facts):
         yield GuardReason.NOT_USEFUL, says
 
 
-def _not_useful(at: datetime, facts: OfferFacts) -> str | None:
+def why_paused(at: datetime, facts: OfferFacts) -> str | None:
+    """Why this member gets no offers at `at` by their own word; None if they may."""
     marks = sorted(
         mark
         for mark in facts.not_useful_at

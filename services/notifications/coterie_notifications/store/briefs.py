@@ -25,10 +25,11 @@ __all__ = ["brief_of"]
 
 async def brief_of(uow: UnitOfWork, community: Community, at: datetime) -> Brief:
     """The brief of `community` for the week that ends at `at`."""
+    since = at - WEEK
     values = {
         "community": community.community_id,
         "at": at,
-        "since": at - WEEK,
+        "since": since,
         "dormant_since": at - DORMANT_AFTER,
         "shown": SHOWN,
     }
@@ -43,7 +44,7 @@ async def brief_of(uow: UnitOfWork, community: Community, at: datetime) -> Brief
     return Brief(
         community_id=community.community_id,
         community=community.name,
-        since=values["since"],
+        since=since,
         at=at,
         capacity=seats.capacity if seats else community.capacity,
         seats_held=seats.held if seats else 0,
@@ -59,7 +60,7 @@ async def brief_of(uow: UnitOfWork, community: Community, at: datetime) -> Brief
         dormant_count=_total(dormant),
         dormant=tuple(Waiting(row.id, row.since) for row in dormant),
         notifications=tuple(
-            Counted(row.notification_class, row.reason, row.count) for row in await rows(_TOLD)
+            Counted(row.notification_class, row.reason, row.total) for row in await rows(_TOLD)
         ),
     )
 
@@ -133,7 +134,7 @@ _DORMANT: Final = text(
 )
 _TOLD: Final = text(
     """
-    SELECT notification_class, reason, count(*) AS count FROM notification
+    SELECT notification_class, reason, count(*) AS total FROM notification
     WHERE community_id = :community AND decided_at > :since AND decided_at <= :at
     AND person_id IS NOT NULL
     GROUP BY notification_class, reason ORDER BY notification_class, reason

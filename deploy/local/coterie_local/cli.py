@@ -11,6 +11,7 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Final, NoReturn
@@ -22,11 +23,14 @@ from rich.console import Console
 from coterie_local.processes import LocalFault
 
 if TYPE_CHECKING:
+    from coterie_local.importers.plan import Plan
     from coterie_local.platform import Options, Platform
 
 __all__ = ["Interruptible", "app", "main"]
 
 app = typer.Typer(name="coterie", no_args_is_help=True, pretty_exceptions_enable=False)
+imports = typer.Typer(no_args_is_help=True, help="Play a real community's history.")
+app.add_typer(imports, name="import")
 console = Console(highlight=False)
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CHECK_S: Final = 0.5
@@ -40,6 +44,17 @@ PortBase = Annotated[
 Bootstrap = Annotated[
     str | None, typer.Option("--kafka", help="HOST:PORT; default: the platform on --data")
 ]
+ImportData = Annotated[
+    Path | None, typer.Option("--data", help="of the platform; default: .coterie/histories")
+]
+ImportKafka = Annotated[
+    str | None,
+    typer.Option("--kafka", help="apache | embedded | HOST:PORT; default: apache where it can run"),
+]
+Url = Annotated[
+    str | None, typer.Option(help="of membership of a running platform, http://HOST:PORT")
+]
+ReportFile = Annotated[Path | None, typer.Option(help="also write the report as JSON")]
 DATA: Final = Path(".coterie")
 
 
@@ -84,7 +99,7 @@ def up(
 def audit(
     kafka: Bootstrap = None,
     data: Data = DATA,
-    report: Annotated[Path | None, typer.Option(help="also write the report as JSON")] = None,
+    report: ReportFile = None,
 ) -> None:
     """Judge the Kafka log against every promise; exit 1 on a violation or an incomplete log."""
     from coterie_local.audit import audit_kafka  # noqa: PLC0415
@@ -117,6 +132,65 @@ def story(
     except NoStory as missing:
         raise LocalFault(str(missing)) from None
     console.print(tell(lines), markup=False)
+
+
+@imports.command("stackexchange")
+def import_stackexchange(
+    folder: Annotated[Path, typer.Argument(help="the dump's folder")],
+    *,
+    capacity: Annotated[int, typer.Option(min=1, help="seats of the community")] = 100,
+    data: ImportData = None,
+    kafka: ImportKafka = None,
+    url: Url = None,
+    report: ReportFile = None,
+) -> None:
+    """Play a Stack Exchange dump: who joins, posts, votes, and what became of each request."""
+    from coterie_local.importers.stackexchange_plan import plan_stackexchange  # noqa: PLC0415
+
+    _import(lambda: plan_stackexchange(folder, capacity=capacity), data, kafka, url, report)
+
+
+@imports.command("polis")
+def import_polis(
+    folder: Annotated[Path, typer.Argument(help="the folder of comments.csv and votes.csv")],
+    *,
+    data: ImportData = None,
+    kafka: ImportKafka = None,
+    url: Url = None,
+    report: ReportFile = None,
+) -> None:
+    """Play a Polis conversation: its named votes become ratings."""
+    from coterie_local.importers.polis import plan_polis  # noqa: PLC0415
+
+    _import(lambda: plan_polis(folder), data, kafka, url, report)
+
+
+def _import(
+    read: Callable[[], Plan],
+    data: Path | None,
+    kafka: str | None,
+    url: str | None,
+    report: Path | None,
+) -> None:
+    from coterie_local import importing  # noqa: PLC0415
+
+    plan = importing.read_history(read)
+    outcome = None
+    with Interruptible():
+        if url is not None:
+            target = importing.joined(url, data or DATA)
+            outcome = importing.import_into(target, plan, console)
+        else:
+            with importing.started(plan, data or DATA / "histories", kafka, console) as target:
+                outcome = importing.import_into(target, plan, console)
+    if outcome is None:
+        raise LocalFault("the import was interrupted; the same command goes on where it stopped")
+    told, audited = outcome
+    if report is not None:
+        audit_json = None if audited is None else audited.to_json()
+        report.write_text(json.dumps(told.as_json() | {"audit": audit_json}, indent=2) + "\n")
+    if not told.complete or (audited is not None and not audited.ok()):
+        raise typer.Exit(1)
 
 
 class Interruptible:

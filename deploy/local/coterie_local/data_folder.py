@@ -22,10 +22,14 @@ __all__ = ["DataFolder", "Running", "running_in"]
 
 @dataclass(frozen=True)
 class Running:
-    """Where a running platform is reached; `services` maps a service's name to its base URL."""
+    """Where a running platform is reached; `services` maps a service's name to its base URL.
+
+    `forgets` is true of a broker that loses its log when it stops.
+    """
 
     pid: int
     kafka: str
+    forgets: bool
     services: dict[str, str]
 
 

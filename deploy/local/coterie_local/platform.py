@@ -103,7 +103,7 @@ class Platform:
             self._step(self._start_postgres)
             self._step(self._migrate)
             self._start_services(SERVICES)
-            self.folder.announce(Running(os.getpid(), self.kafka, self.urls))
+            self.folder.announce(Running(os.getpid(), self.kafka, self._broker.forgets, self.urls))
         except BaseException:
             self.stop()
             raise
@@ -171,6 +171,8 @@ class Platform:
         }
         if self._broker.forgets:
             settings["COTERIE_KAFKA_FETCH_MAX_WAIT_MS"] = "20"
+        if service == "membership":
+            settings["COTERIE_IDENTITY_KEY"] = self._key("identities")
         if service == "recognition":
             settings["COTERIE_CODE_KEYS"] = json.dumps({"local": self._key("gift codes")})
         return inherited | settings | dict(self.options.settings)

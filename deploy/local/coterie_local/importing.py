@@ -1,0 +1,154 @@
+"""`coterie import`: a history into a platform that runs, or into one started for it.
+
+A history is the size of a real community's life, so it goes to Apache Kafka where that can run;
+the embedded broker drops its oldest records when full, and a log with holes audits as incomplete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.progress import Progress, TimeElapsedColumn
+from rich.table import Table
+
+from coterie_local.audit import Report as AuditReport
+from coterie_local.audit import audit_kafka
+from coterie_local.data_folder import DataFolder, Running, running_in
+from coterie_local.importers.plan import BrokenHistory, Plan
+from coterie_local.importers.report import Report
+from coterie_local.importers.run import events_expected, import_history, journal_of
+from coterie_local.importers.transport import Unreachable
+from coterie_local.kafka import missing_parts
+from coterie_local.platform import SERVICES, Options, Platform
+from coterie_local.processes import LocalFault
+from coterie_local.tokens import TokenIssuer
+from coterie_local.welcome import LOCAL_BRAND
+
+__all__ = ["EMBEDDED_EVENTS", "import_into", "joined", "read_history", "started"]
+
+EMBEDDED_EVENTS: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a history goes; `kafka` is None where only the services' addresses are known."""
+
+    services: Mapping[str, str]
+    tokens: TokenIssuer
+    folder: Path
+    kafka: str | None
+
+
+def read_history(read: Callable[[], Plan]) -> Plan:
+    """The plan that `read` makes; a missing or broken file becomes a `LocalFault`."""
+    try:
+        return read()
+    except BrokenHistory as broken:
+        raise LocalFault(f"the history cannot be read: {broken}") from None
+    except OSError as error:
+        raise LocalFault(f"the history cannot be read: {error}") from None
+
+
+def broker_for(plan: Plan) -> str:
+    """`apache` where it can run, `embedded` for a small history; raises `LocalFault` otherwise."""
+    if (missing := missing_parts()) is None:
+        return "apache"
+    if (events := events_expected(plan)) > EMBEDDED_EVENTS:
+        raise LocalFault(
+            f"this history leads to about {events:,} events and the embedded broker holds "
+            f"{EMBEDDED_EVENTS:,}. {missing}"
+        )
+    return "embedded"
+
+
+@contextmanager
+def started(plan: Plan, data: Path, kafka: str | None, console: Console) -> Iterator[Target]:
+    """The platform that runs on `data`, or one that is started there and stopped at the end."""
+    if (running := running_in(data)) is not None:
+        _refuse_if_too_large(plan, running)
+        yield Target(running.services, TokenIssuer(data / "tokens"), data, running.kafka)
+        return
+    options = Options(data=data, kafka=kafka or broker_for(plan))
+    with Platform(options, report=lambda line: console.print(f"  {line}")) as platform:
+        yield Target(platform.urls, platform.tokens, data, platform.kafka)
+
+
+def joined(url: str, data: Path) -> Target:
+    """The platform whose first of four consecutive ports is in `url`, with the keys of `data`."""
+    if (running := running_in(data)) is not None and url in running.services.values():
+        return Target(running.services, TokenIssuer(data / "tokens"), data, running.kafka)
+    parts = urlsplit(url)
+    if parts.hostname is None or parts.port is None:
+        raise LocalFault(f"--url {url!r} is not http://HOST:PORT of the membership service")
+    addresses = {
+        name: f"{parts.scheme}://{parts.hostname}:{parts.port + number}"
+        for number, name in enumerate(SERVICES)
+    }
+    if not DataFolder(data).tokens.is_dir():
+        raise LocalFault(f"{data} has no keys for tokens: pass the --data of that platform")
+    return Target(addresses, TokenIssuer(data / "tokens"), data, None)
+
+
+def import_into(target: Target, plan: Plan, console: Console) -> tuple[Report, AuditReport | None]:
+    """Play `plan`, showing progress, and audit the log; an interrupted one goes on where it was.
+
+    Raises `LocalFault` when a service stays away.
+    """
+    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as bars:
+        bar = bars.add_task(plan.community.name)
+        try:
+            report = asyncio.run(
+                import_history(
+                    plan,
+                    bases=target.services,
+                    mint=target.tokens.mint,
+                    brand_id=LOCAL_BRAND,
+                    journal=journal_of(plan, target.folder),
+                    progress=lambda done, total: bars.update(bar, completed=done, total=total),
+                )
+            )
+        except Unreachable as away:
+            raise LocalFault(f"{away}; the same command goes on where it stopped") from None
+    console.print(_table(report))
+    if target.kafka is None:
+        return report, None
+    found = asyncio.run(audit_kafka(target.kafka, _nothing_more))
+    console.print(found.render())
+    return report, found
+
+
+async def _nothing_more() -> bool:
+    """The history is played; what is left is what the services still publish about it."""
+    return True
+
+
+def _refuse_if_too_large(plan: Plan, running: Running) -> None:
+    if running.forgets and (events := events_expected(plan)) > EMBEDDED_EVENTS:
+        raise LocalFault(
+            f"this history leads to about {events:,} events and the embedded broker of the "
+            f"platform that runs holds {EMBEDDED_EVENTS:,}: start it with --kafka apache"
+        )
+
+
+def _table(report: Report) -> Table:
+    table = Table(title=f"{report.community}: what became of every row", title_justify="left")
+    for heading in ("file", "rows", "played", "refused", "skipped", "most often because"):
+        table.add_column(heading, justify="left" if heading in {"file"} else "right")
+    for file, told in report.as_json()["files"].items():
+        reasons = told["refused"] | told["skipped"]
+        table.add_row(
+            file,
+            f"{told['rows']:,}",
+            f"{told['played']:,}",
+            f"{sum(told['refused'].values()):,}",
+            f"{sum(told['skipped'].values()):,}",
+            max(reasons, key=reasons.__getitem__, default=""),
+        )
+    return table

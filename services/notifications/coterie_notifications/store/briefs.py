@@ -125,7 +125,7 @@ _DORMANT: Final = text(
     JOIN LATERAL (
         SELECT s.status FROM standing AS s
         WHERE s.member_id = m.member_id AND s.since <= :at ORDER BY s.sequence DESC LIMIT 1
-    ) AS then ON then.status = 'active'
+    ) AS standing ON standing.status = 'active'
     LEFT JOIN member_fact AS f ON f.member_id = m.member_id
     WHERE m.community_id = :community AND m.admitted_at <= :dormant_since
     AND coalesce(f.active_at, m.admitted_at) <= :dormant_since

@@ -258,7 +258,7 @@ _CAMPAIGNS: Final = text(
         SELECT s.status FROM standing AS s
         WHERE s.member_id = who.member_id AND s.since <= b.at
         ORDER BY s.sequence DESC LIMIT 1
-    ) AS then ON then.status = 'active'
+    ) AS standing ON standing.status = 'active'
     ORDER BY b.at, b.id, who.member_id
     """
 )

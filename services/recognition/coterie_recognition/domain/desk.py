@@ -1,0 +1,283 @@
+"""Where a community's rewards are decided, one after another, over what is at hand.
+
+A desk is the loaded and locked state of one community: budgets, pools, the rewards concerned and
+those that wait. Decisions change it in memory and gather events and ledger entries; nothing here
+reads or writes. What cannot be paid is held in order: nobody overtakes who waits for the same
+money or codes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from coterie_chassis.decisions import Cause, Draft, Refusal
+from coterie_contracts.model import Ledgered
+from coterie_contracts.reward import (
+    HeldFor,
+    ItemKind,
+    RewardAbandoned,
+    RewardApproved,
+    RewardDelivered,
+    RewardExpired,
+    RewardFailed,
+    RewardHeld,
+    RewardIrreversible,
+    RewardIssued,
+    RewardProposed,
+    RewardRejected,
+    RewardReversed,
+)
+from coterie_recognition.domain.at_hand import AtHand
+from coterie_recognition.domain.catalogue import CLAIMED, PROVIDED, Policy
+from coterie_recognition.domain.ledger import Move
+from coterie_recognition.domain.rewards import (
+    DECIDE_AFTER,
+    GIVEN,
+    MOST_ATTEMPTS,
+    OPEN,
+    UNCLAIMED_AFTER,
+    Reward,
+    Status,
+    Trigger,
+    proposal,
+    reward_id_of,
+)
+
+__all__ = ["BY_POLICY", "Desk"]
+
+BY_POLICY: Final = "policy"
+
+
+@dataclass(slots=True, kw_only=True)
+class Desk(AtHand):
+    """One community's desk; `taken` gathers which pool gives a code to which reward."""
+
+    changed: dict[UUID, Reward] = field(default_factory=dict)
+    taken: list[tuple[UUID, UUID]] = field(default_factory=list)
+    drafts: list[tuple[Cause, Draft]] = field(default_factory=list)
+
+    def propose(self, trigger: Trigger) -> None:
+        """Propose what the policies in force give for an event, once per policy and member."""
+        current = self.policies_in_force()
+        for policy in sorted(current, key=lambda p: p.policy_id):
+            if not trigger.concerns(policy):
+                continue
+            for member in sorted(set(trigger.beneficiaries.get(policy.beneficiary, ()))):
+                id_ = reward_id_of(policy.policy_id, member, trigger.feedback_id)
+                if id_ not in self.rewards and self.may_be_paid(member):
+                    self._propose(policy, member, trigger)
+
+    def approve(self, reward: Reward, by: str, beneficiary: UUID, cause: Cause) -> None:
+        """A manager approves. `beneficiary` is the member that the approver would be here."""
+        if beneficiary == reward.member_id:
+            raise Refusal(
+                "approver-is-beneficiary", "Nobody approves a reward for themselves.", status=403
+            )
+        if reward.status in GIVEN and reward.decided_by == by:
+            return
+        self._expect(reward, Status.PROPOSED, Status.HELD)
+        reward.decided_by, reward.overdue = by, False
+        if reward.status is Status.HELD:
+            reward.held_since = cause.at
+        self.pay(reward, cause)
+
+    def reject(self, reward: Reward, cause: Cause) -> None:
+        """A manager decides against it."""
+        if reward.status is Status.REJECTED:
+            return
+        self._expect(reward, Status.PROPOSED, Status.HELD)
+        self._become(reward, Status.REJECTED)
+        self.drafts.append((cause, reward.said(RewardRejected, cause)))
+
+    def retry(self, reward: Reward, cause: Cause) -> None:
+        """A manager has a held or failed reward tried again."""
+        self._expect(reward, Status.HELD, Status.FAILED)
+        reward.overdue = False
+        if reward.status is Status.FAILED:
+            self._become(reward, Status.APPROVED)
+        else:
+            reward.held_since = cause.at
+            self.pay(reward, cause)
+
+    def retry_waiting(self, cause: Cause, *reasons: HeldFor) -> None:
+        """Try again, in their order, who waits for one of `reasons`."""
+        waiting = [r for r in self.rewards.values() if any(r.waits_for(one) for one in reasons)]
+        for reward in sorted(waiting, key=lambda r: r.place):
+            self.pay(reward, cause)
+
+    def pay(self, reward: Reward, cause: Cause) -> None:
+        """Approve and issue a decided reward if nothing stands in the way, else hold it."""
+        if not self.may_be_paid(reward.member_id):
+            self.end(reward, cause)
+            return
+        if (obstacle := self.obstacle(reward, cause.at)) is not None:
+            self._hold(reward, obstacle, cause)
+            return
+        self._become(reward, Status.APPROVED)
+        reward.approved_at = cause.at
+        reward.held_for = reward.held_since = reward.retry_at = None
+        if not reward.is_free:
+            self.given.setdefault(reward.member_id, {})[reward.reward_id] = (
+                cause.at,
+                reward.amount_minor,
+            )
+        by = reward.decided_by or BY_POLICY
+        self._enter(RewardApproved, reward, cause, Move.RESERVE, approved_by=by)
+        if reward.pool_id is not None:
+            self.pools[reward.pool_id].free -= 1
+            self.taken.append((reward.pool_id, reward.reward_id))
+        if reward.item_kind not in PROVIDED:
+            self.issue(reward, cause)
+
+    def issue(self, reward: Reward, cause: Cause) -> None:
+        """It is the member's from now on."""
+        self._expect(reward, Status.APPROVED)
+        self._become(reward, Status.ISSUED)
+        reward.issued_at = cause.at
+        self._enter(RewardIssued, reward, cause, Move.SPEND)
+
+    def deliver(self, reward: Reward, cause: Cause) -> None:
+        """The member took it; a second look at it changes nothing."""
+        if reward.status in {Status.DELIVERED, Status.IRREVERSIBLE}:
+            return
+        if reward.item_kind not in CLAIMED:
+            raise Refusal("nothing-to-reveal", "This reward has nothing to reveal.")
+        self._expect(reward, Status.ISSUED)
+        self._become(reward, Status.DELIVERED)
+        self.drafts.append((cause, reward.said(RewardDelivered, cause)))
+
+    def fail(self, reward: Reward, cause: Cause) -> None:
+        """An attempt to issue failed; after the last one it is given up."""
+        self._expect(reward, Status.APPROVED, Status.FAILED)
+        reward.attempts += 1
+        if reward.attempts >= MOST_ATTEMPTS:
+            self._release(reward, cause)
+            return
+        self._become(reward, Status.FAILED)
+        self.drafts.append((cause, reward.said(RewardFailed, cause, attempt=reward.attempts)))
+
+    def reverse(self, reward: Reward, cause: Cause) -> None:
+        """Take an issued reward back, unless it has left our hands."""
+        if reward.status in {Status.REVERSED, Status.IRREVERSIBLE}:
+            return
+        self._expect(reward, Status.ISSUED, Status.DELIVERED)
+        gone = reward.item_kind in PROVIDED or (
+            reward.item_kind is ItemKind.GIFT_CODE and reward.status is Status.DELIVERED
+        )
+        if gone:
+            self._become(reward, Status.IRREVERSIBLE)
+            self.drafts.append((cause, reward.said(RewardIrreversible, cause)))
+            return
+        self._become(reward, Status.REVERSED)
+        self._forget_given(reward)
+        self._enter(RewardReversed, reward, cause, Move.RETURN)
+        self.retry_waiting(cause, HeldFor.BUDGET)
+
+    def end(self, reward: Reward, cause: Cause) -> None:
+        """The member was removed or erased: what is not yet theirs is not paid."""
+        if reward.status in {Status.APPROVED, Status.FAILED}:
+            self._release(reward, cause)
+        elif reward.status in OPEN:
+            self._expire(reward, cause)
+
+    def come_due(self, reward: Reward, cause: Cause) -> None:
+        """A deadline of this reward came; `cause.at` is the deadline."""
+        open_for = cause.at - reward.proposed_at
+        if reward.status is Status.ISSUED and reward.item_kind in CLAIMED:
+            if reward.issued_at and cause.at >= reward.issued_at + UNCLAIMED_AFTER:
+                self._expire(reward, cause)
+        elif reward.status is Status.PROPOSED and open_for >= UNCLAIMED_AFTER:
+            self._expire(reward, cause)
+        elif reward.status is Status.HELD:
+            if open_for >= UNCLAIMED_AFTER:
+                self._expire(reward, cause)
+            elif reward.retry_at is not None and cause.at >= reward.retry_at:
+                self.pay(reward, cause)
+            elif reward.held_since and cause.at >= reward.held_since + DECIDE_AFTER:
+                reward.overdue = True
+                self._changed(reward)
+
+    def _propose(self, policy: Policy, member: UUID, trigger: Trigger) -> None:
+        item = self.items[policy.item_id]
+        budget = self.budgets.get(policy.budget_id) if policy.budget_id else None
+        reward = proposal(policy, item, member, trigger, budget.currency if budget else None)
+        self.rewards[reward.reward_id] = reward
+        self._changed(reward)
+        cause = trigger.cause
+        body = reward.said(
+            RewardProposed,
+            cause,
+            amount_minor=reward.amount_minor,
+            currency=reward.currency,
+            needs_approval=reward.needs_approval,
+        )
+        self.drafts.append((cause, body))
+        if not reward.needs_approval:
+            reward.decided_by = BY_POLICY
+            self.pay(reward, cause)
+
+    def _hold(
+        self, reward: Reward, obstacle: tuple[HeldFor, datetime | None], cause: Cause
+    ) -> None:
+        reason, retry_at = obstacle
+        told = reward.status is Status.HELD and reward.held_for is reason
+        if reward.status is not Status.HELD:
+            self._become(reward, Status.HELD)
+            reward.held_since = reward.queued_at = cause.at
+        reward.held_for, reward.retry_at = reason, retry_at
+        self._changed(reward)
+        if not told:
+            self.drafts.append((cause, reward.said(RewardHeld, cause, reason=reason)))
+        if reason is HeldFor.BUDGET and reward.budget_id is not None:
+            news = self.budgets[reward.budget_id].tell_exhausted(cause)
+            if news is not None:
+                self.drafts.append((cause, news))
+
+    def _expire(self, reward: Reward, cause: Cause) -> None:
+        was_issued = reward.status is Status.ISSUED
+        self._become(reward, Status.EXPIRED)
+        self._forget_given(reward)
+        self._enter(RewardExpired, reward, cause, Move.RETURN if was_issued else None)
+        if was_issued:
+            self.retry_waiting(cause, HeldFor.BUDGET)
+
+    def _release(self, reward: Reward, cause: Cause) -> None:
+        self._become(reward, Status.ABANDONED)
+        self._forget_given(reward)
+        self._enter(RewardAbandoned, reward, cause, Move.RELEASE)
+        self.retry_waiting(cause, HeldFor.BUDGET)
+
+    def _forget_given(self, reward: Reward) -> None:
+        self.given.get(reward.member_id, {}).pop(reward.reward_id, None)
+
+    def _enter(
+        self, body: type[Ledgered], reward: Reward, cause: Cause, move: Move | None, **more: str
+    ) -> None:
+        """Move the reward's amount, if it has a budget, and publish `body` with the balances."""
+        budget, amount = None, 0
+        if move is not None and reward.budget_id is not None:
+            budget, amount = self.budgets[reward.budget_id], reward.amount_minor
+            budget.move(move, amount, reward.reward_id, cause)
+        self.drafts.append((cause, reward.entered(body, cause, budget, amount, **more)))
+
+    def _become(self, reward: Reward, status: Status) -> None:
+        reward.status = status
+        if status is not Status.HELD:
+            reward.overdue = False
+        self._changed(reward)
+
+    def _changed(self, reward: Reward) -> None:
+        if reward.reward_id not in self.changed:
+            reward.version += 1
+            self.changed[reward.reward_id] = reward
+
+    def _expect(self, reward: Reward, *statuses: Status) -> None:
+        if reward.status not in statuses:
+            wanted = " or ".join(status.value for status in statuses)
+            raise Refusal(
+                "reward-not-in-that-state",
+                f"This reward is {reward.status.value}; it would have to be {wanted}.",
+            )

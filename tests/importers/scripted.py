@@ -32,6 +32,7 @@ class Applicant:
     application_id: UUID
     person_id: UUID
     status: str
+    applied_at: datetime
     admitted_at: datetime | None = None
 
 
@@ -69,8 +70,10 @@ class Scripted:
         body = json.loads(request.content)
         if (rule := self.refuse(method, path, body)) is not None:
             return httpx2.Response(409, json={"type": f"urn:coterie:problem:{rule}"})
-        at = datetime.fromisoformat(request.headers.get("Coterie-Occurred-At", body.get("now")))
+        told = request.headers.get("Coterie-Occurred-At") or body["now"]
+        at = datetime.fromisoformat(told)
         self.moments.append(at)
+        at = max(self.moments)
         subject = request.headers["Authorization"].removeprefix("Bearer ")
         made, shown = self._change(request, body, subject, at)
         return httpx2.Response(200, json=shown, headers={"Coterie-Position": f"{made};1"})
@@ -78,7 +81,7 @@ class Scripted:
     def _change(
         self, request: httpx2.Request, body: Body, subject: str, at: datetime
     ) -> tuple[UUID, Body]:
-        path, key = request.url.path, request.headers["Idempotency-Key"]
+        path = request.url.path
         *_, owner, last = path.split("/")
         if path == "/communities":
             self.capacity, self.community = body["capacity"], _id("community")
@@ -89,30 +92,43 @@ class Scripted:
             return self._decide(UUID(owner), last, at)
         if last == "leave":
             return self._leave(UUID(owner), at)
-        made = _id(subject, path, key)
-        if path == "/feedback":
+        return self._contribute(request, body, subject, at)
+
+    def _contribute(
+        self, request: httpx2.Request, body: Body, subject: str, at: datetime
+    ) -> tuple[UUID, Body]:
+        """Feedback's commands, and those on a community, which all are one effect a key.
+
+        A rating, like a push of the clock, is a new effect whenever its time is a new one.
+        """
+        *_, owner, last = request.url.path.split("/")
+        made = _id(subject, request.url.path, request.headers["Idempotency-Key"])
+        if last == "feedback":
             self.feedback.setdefault(made, "submitted")
         elif last in ("accept", "plan", "decline", "implement"):
             self.feedback[UUID(owner)] = last
-        elif last == "rating":
-            return self._once(made, at, last, owner, subject, body["value"], at)
+        elif last in ("rating", "clock"):
+            return self._once(made, at, last, owner, subject, str(body), at)
         return self._once(made, at, last, owner, subject)
 
     def _once(self, made: UUID, at: datetime, *effect: object) -> tuple[UUID, Body]:
         self.effects.setdefault((made, *effect), at)
-        return made, {"community_id": str(made)}
+        return made, self._community()
+
+    def _community(self) -> Body:
+        return {"community_id": str(self.community), "now": max(self.moments).isoformat()}
 
     def _apply(self, subject: str, at: datetime) -> tuple[UUID, Body]:
         application_id = _id("application", subject)
         if application_id not in self.applicants:
-            found = Applicant(application_id, _id("person", subject), "waitlisted")
+            found = Applicant(application_id, _id("person", subject), "waitlisted", at)
             self.applicants[application_id] = found
             if self._held() < self.capacity:
                 found.status, found.admitted_at = "admitted", at
             else:
                 self.line.append(found)
             self._once(application_id, at, "apply", found.status)
-        return application_id, _shown(self.applicants[application_id])
+        return application_id, self._application(self.applicants[application_id])
 
     def _decide(self, application_id: UUID, deed: str, at: datetime) -> tuple[UUID, Body]:
         found = self.applicants[application_id]
@@ -123,7 +139,7 @@ class Scripted:
             if found in self.line:
                 self.line.remove(found)
         self._once(application_id, at, deed)
-        return application_id, _shown(found)
+        return application_id, self._application(found)
 
     def _leave(self, member_id: UUID, at: datetime) -> tuple[UUID, Body]:
         assert self.community is not None
@@ -143,16 +159,21 @@ class Scripted:
 
     def _show(self, path: str) -> Any:
         if match := re.fullmatch(r"/applications/(.+)", path):
-            return _shown(self.applicants[UUID(match[1])])
+            return self._application(self.applicants[UUID(match[1])])
+        if path == f"/communities/{self.community}":
+            return self._community()
         if path.endswith("/todo"):
             return []
         return {"items": [{"status": state} for state in self.feedback.values()], "next": None}
 
-
-def _shown(found: Applicant) -> Body:
-    return {
-        "application_id": str(found.application_id),
-        "person_id": str(found.person_id),
-        "status": found.status,
-        "admitted_at": found.admitted_at and found.admitted_at.isoformat(),
-    }
+    def _application(self, found: Applicant) -> Body:
+        member = self.community and member_id_of(self.community, found.person_id)
+        admitted = found.admitted_at is not None
+        return {
+            "application_id": str(found.application_id),
+            "status": found.status,
+            "enqueued_at": found.applied_at.isoformat(),
+            "member_id": str(member) if admitted else None,
+            "member_position": f"{member};1" if admitted else None,
+            "admitted_at": found.admitted_at and found.admitted_at.isoformat(),
+        }

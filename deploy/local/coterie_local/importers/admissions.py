@@ -8,12 +8,12 @@ a second import, which finds everybody admitted already, builds the same roster.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from coterie_chassis.auth import Role
-from coterie_chassis.decisions import member_id_of
 from coterie_local.importers.client import CoterieClient, application_state
 from coterie_local.importers.founding import HOUSE_RULES
 from coterie_local.importers.journal import Journal, Outcome
@@ -22,7 +22,6 @@ from coterie_local.importers.roster import Roster
 from coterie_local.importers.transport import Answer, Caller, Send
 
 ADMITTED, WAITLISTED, OFFERED = "admitted", "waitlisted", "offered"
-_NOT_WAITING_ANY_MORE = frozenset({"withdrawn", "declined", "lapsed"})
 
 
 @dataclass(slots=True)
@@ -35,8 +34,8 @@ class Admissions:
     community_key: str
     community_id: UUID
     applications: dict[str, UUID] = field(default_factory=dict)
-    people: dict[str, UUID] = field(default_factory=dict)
-    waiting: list[str] = field(default_factory=list)
+    members: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    waiting: dict[str, tuple[str, UUID]] = field(default_factory=dict)
     simulated: Counter[str] = field(default_factory=Counter)
 
     def caller(self, person: str) -> Caller:
@@ -44,19 +43,16 @@ class Admissions:
             f"{self.community_key}:{person}", (Role.APPLICANT, Role.MEMBER, Role.IMPORTER)
         )
 
-    def position(self, person: str) -> str | None:
+    def position(self, person: str) -> str:
         """What another service must have seen before this member can act there."""
-        person_id = self.people.get(person)
-        if person_id is None:
-            return None
-        return f"{member_id_of(self.community_id, person_id)};1"
+        return self.members[person]["position"]
 
     async def apply(self, step: Step) -> Outcome:
         """Apply; the outcome's facts hold what a resumed import needs to know."""
         person = step.actor or ""
         send = Send(caller=self.caller(person), at=step.at, key=step.key)
         answer = await self.client.apply(send, self.community_id, APPLICATION)
-        outcome = Outcome(Fate.PLAYED, facts=_facts(answer, step.at))
+        outcome = Outcome(Fate.PLAYED, facts=_facts(answer))
         self.recall(step, outcome)
         return outcome
 
@@ -66,13 +62,12 @@ class Admissions:
         if outcome.fate is not Fate.PLAYED or "application" not in facts:
             return
         self.applications[person] = UUID(facts["application"])
-        self.people[person] = UUID(facts["person"])
         seat = self.journal.get(_seat_key(person))
-        joined = seat.facts["joined"] if seat else facts.get("joined")
-        if joined is not None:
-            self._admit(person, datetime.fromisoformat(joined), step.at)
-        elif facts["status"] not in _NOT_WAITING_ANY_MORE:
-            self.waiting.append(person)
+        known = seat.facts if seat else facts
+        if "joined" in known:
+            self._admit(person, known, step.at)
+        elif "enqueued" in facts and facts["status"] in (WAITLISTED, OFFERED):
+            self.waiting[person] = facts["enqueued"], self.applications[person]
 
     async def leave(self, step: Step) -> Outcome:
         """Leave, or stop waiting; whoever is next in line then takes the seat."""
@@ -81,8 +76,7 @@ class Admissions:
             return Outcome(Fate.REFUSED, Why.NOT_A_MEMBER)
         send = Send(caller=self.caller(person), at=step.at, key=step.key)
         if self.roster.is_member(person, step.at):
-            member_id = member_id_of(self.community_id, self.people[person])
-            await self.client.leave(send, member_id)
+            await self.client.leave(send, UUID(self.members[person]["member"]))
         elif person in self.waiting:
             await self.client.withdraw_application(send, self.applications[person])
         self.depart(step)
@@ -92,15 +86,14 @@ class Admissions:
     def depart(self, step: Step) -> None:
         """Somebody is gone, in this run or an earlier one."""
         person = step.actor or ""
-        if person in self.waiting:
-            self.waiting.remove(person)
+        self.waiting.pop(person, None)
         self.simulated["withdraw"] += not self.roster.is_member(person, step.at)
         self.roster.depart(person, step.at)
 
     async def _take_seats(self, at: datetime) -> None:
         """Accept what was offered, from the head of the line until nobody is offered a seat."""
         while self.waiting:
-            person = self.waiting[0]
+            person = min(self.waiting, key=lambda each: self.waiting[each])
             send = Send(caller=self.caller(person), at=at, key=_seat_key(person))
             application = self.applications[person]
             answer = await self.client.application(Send(caller=send.caller), application)
@@ -109,15 +102,19 @@ class Admissions:
                 answer = await self.client.accept_seat(send, application)
             elif status != ADMITTED:
                 return
-            facts = _facts(answer, at)
-            self.waiting.pop(0)
+            facts = _facts(answer)
+            del self.waiting[person]
             self.journal.keep(_seat_key(person), Outcome(Fate.PLAYED, facts=facts))
-            self._admit(person, datetime.fromisoformat(facts["joined"]))
+            self._admit(person, facts)
 
-    def _admit(self, person: str, at: datetime, applied_at: datetime | None = None) -> None:
+    def _admit(
+        self, person: str, facts: Mapping[str, str], applied_at: datetime | None = None
+    ) -> None:
         """A seat that was not free on applying was accepted later, which no source says."""
-        self.roster.admit(person, at)
-        self.simulated["accept-seat"] += applied_at is None or at > applied_at
+        joined = datetime.fromisoformat(facts["joined"])
+        self.members[person] = facts
+        self.roster.admit(person, joined)
+        self.simulated["accept-seat"] += applied_at is None or joined > applied_at
 
 
 APPLICATION = {"agreements": [{"document": HOUSE_RULES["document"], "version": "1"}]}
@@ -127,14 +124,15 @@ def _seat_key(person: str) -> str:
     return f"seat:{person}"
 
 
-def _facts(answer: Answer, at: datetime) -> dict[str, str]:
-    """An admission without a time of its own took place when the command did."""
+def _facts(answer: Answer) -> dict[str, str]:
+    """What later steps need to know, as text, so that the journal can hold it."""
     state = application_state(answer)
     facts = {
         "application": str(state.application_id),
-        "person": str(state.person_id),
         "status": state.status,
+        "enqueued": state.enqueued_at,
+        "member": state.member_id,
+        "position": state.member_position,
+        "joined": state.admitted_at.isoformat() if state.admitted_at else None,
     }
-    if state.admitted_at is not None or state.status == ADMITTED:
-        facts["joined"] = (state.admitted_at or at).isoformat()
-    return facts
+    return {name: value for name, value in facts.items() if value is not None}

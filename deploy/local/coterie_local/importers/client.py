@@ -22,22 +22,29 @@ SERVICES = (MEMBERSHIP, FEEDBACK, RECOGNITION, NOTIFICATIONS)
 
 @dataclass(frozen=True, slots=True)
 class ApplicationState:
-    """What membership shows of an application; `admitted_at` is on the community's clock."""
+    """What membership shows of an application; times are the community clock's.
+
+    `member_id`, `member_position` and `admitted_at` are there once somebody was admitted.
+    """
 
     application_id: UUID
-    person_id: UUID
     status: str
+    enqueued_at: str | None
+    member_id: str | None
+    member_position: str | None
     admitted_at: datetime | None
 
 
 def application_state(answer: Answer) -> ApplicationState:
     body = answer.body
-    admitted_at = body.get("admitted_at")
+    admitted_at = body["admitted_at"]
     return ApplicationState(
-        UUID(body["application_id"]),
-        UUID(body["person_id"]),
-        body["status"],
-        datetime.fromisoformat(admitted_at) if admitted_at else None,
+        application_id=UUID(body["application_id"]),
+        status=body["status"],
+        enqueued_at=body["enqueued_at"],
+        member_id=body["member_id"],
+        member_position=body["member_position"],
+        admitted_at=datetime.fromisoformat(admitted_at) if admitted_at else None,
     )
 
 
@@ -70,6 +77,9 @@ class CoterieClient:
 
     async def open_community(self, send: Send, community: UUID) -> Answer:
         return await self._do(MEMBERSHIP, "POST", f"/communities/{community}/open", send)
+
+    async def community(self, send: Send, community: UUID) -> Answer:
+        return await self.transport.query(MEMBERSHIP, f"/communities/{community}", send)
 
     async def push_clock(self, send: Send, community: UUID, now: datetime) -> Answer:
         path = f"/communities/{community}/clock"

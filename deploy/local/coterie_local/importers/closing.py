@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime
 from uuid import UUID
 
 from coterie_local.importers.client import FEEDBACK, CoterieClient, page_of_board
@@ -14,8 +15,14 @@ _PAGE = 100
 
 
 async def close_history(client: CoterieClient, plan: Plan, community_id: UUID) -> None:
-    """Push the clock to the last instant of the source; return when feedback has seen it."""
+    """Push the clock to the last instant of the source; return when feedback has seen it.
+
+    A clock that is there already stays as it is: a push is an event.
+    """
     manager = staff_of(plan.community)
+    shown = await client.community(Send(caller=manager), community_id)
+    if datetime.fromisoformat(shown.body["now"]) >= plan.ends_at:
+        return
     pushed = await client.push_clock(Send(caller=manager, key="end"), community_id, plan.ends_at)
     await client.todo(FEEDBACK, Send(caller=manager, after=pushed.position), community_id)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,12 +21,16 @@ from coterie_local.importers.transport import Caller, Send
 
 STAFF = "staff"
 HOUSE_RULES = {"kind": "agreement", "document": "house-rules", "version": "1"}
+_NAME_LIMIT = 80
 _BEFORE_THE_FIRST_STEP = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Founded:
+    """`now` is the community's clock: what lies before it was answered by an earlier import."""
+
     community_id: UUID
+    now: datetime
     simulated: Counter[str]
 
 
@@ -38,7 +42,7 @@ def staff_of(community: CommunityPlan, actor: str | None = None) -> Caller:
 def definition(community: CommunityPlan) -> dict[str, Any]:
     """The body of `POST /communities`."""
     return {
-        "name": community.name,
+        "name": community.name[:_NAME_LIMIT],
         "purpose": community.purpose,
         "time_zone": community.time_zone,
         "capacity": community.capacity,
@@ -59,4 +63,8 @@ async def found(client: CoterieClient, plan: Plan) -> Founded:
     opened = await client.open_community(Send(caller=manager, at=at, key="open"), community_id)
     seen = Send(caller=manager, after=opened.position)
     await asyncio.gather(*(client.todo(service, seen, community_id) for service in SERVICES[1:]))
-    return Founded(community_id, Counter({"create-community": 1, "open-community": 1}))
+    return Founded(
+        community_id,
+        datetime.fromisoformat(opened.body["now"]),
+        Counter({"create-community": 1, "open-community": 1}),
+    )

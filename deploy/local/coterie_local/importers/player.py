@@ -6,8 +6,11 @@ contributions are independent of each other and run together, a bounded number a
 applications and departures decide about seats and run one by one.
 
 A step is sent only when this history's own record says that it can be: its author is a member at
-that instant, its target was played. The record is made of the platform's answers and times, so
-playing again sends the same commands with the same keys, and nothing new happens.
+that instant, its target was played. The record is made of the platform's answers and times.
+
+Playing again changes nothing, even where the platform has forgotten the keys: what lies before
+the community's clock has been answered, so only the commands whose answers hold ids are sent
+again, and these find what they once made.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from uuid import UUID
@@ -34,6 +38,7 @@ from coterie_local.importers.transport import Answer, Refused, Send, Unreachable
 Progress = Callable[[int, int], None]
 _AT_ONCE = 16
 _ONE_BY_ONE = frozenset({StepKind.APPLY, StepKind.LEAVE})
+_MAKE_SOMETHING = frozenset({StepKind.SUBMIT, StepKind.COMMENT})
 _STAFF_DEEDS = frozenset({StepKind.ACCEPT, StepKind.PLAN, StepKind.DECLINE, StepKind.IMPLEMENT})
 
 
@@ -58,6 +63,7 @@ class Player:
     _accounting: Accounting = field(init=False)
     _journal: Journal = field(init=False)
     _admissions: Admissions = field(init=False)
+    _answered_until: datetime = field(init=False)
     _introduced: set[str] = field(default_factory=set)
 
     async def play(self) -> Report:
@@ -65,7 +71,7 @@ class Player:
         started, commands = time.monotonic(), self.client.transport.commands
         self._accounting = self.plan.accounting.copy()
         founded = await found(self.client, self.plan)
-        community_id = founded.community_id
+        community_id, self._answered_until = founded.community_id, founded.now
         with Journal(
             self.journal_path, plan=digest_of(self.plan), community=str(community_id)
         ) as self._journal:
@@ -178,10 +184,12 @@ class Player:
             return Outcome(Fate.REFUSED, Why.NOT_A_MEMBER)
         else:
             send = self._as_member(step, step.actor)
+        if step.at < self._answered_until and step.kind not in _MAKE_SOMETHING:
+            return Outcome(Fate.PLAYED)
         answer = await self._send(step, send, target)
         if step.actor is not None and step.kind not in _STAFF_DEEDS:
             self._introduced.add(step.actor)
-        if step.kind not in (StepKind.SUBMIT, StepKind.COMMENT):
+        if step.kind not in _MAKE_SOMETHING:
             return Outcome(Fate.PLAYED)
         made = created_id(answer)
         self.contributions[step.key] = made

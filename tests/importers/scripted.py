@@ -6,8 +6,10 @@ nothing: that the platform's rules hold is for the tests that play against real 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -50,15 +52,32 @@ class Scripted:
     effects: dict[tuple[Any, ...], datetime] = field(default_factory=dict)
     moments: list[datetime] = field(default_factory=list)
     commands: int = 0
+    at_work: Counter[str] = field(default_factory=Counter)
+    most_at_once: Counter[str] = field(default_factory=Counter)
 
     def client(self) -> CoterieClient:
-        http = httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer))
+        http = httpx2.AsyncClient(transport=self.transport())
         bases = {name: f"http://{name}.test" for name in SERVICES}
 
         def mint(subject: str, roles: object, *, brand: UUID | None = None) -> str:
             return subject
 
         return CoterieClient(Transport(http, bases, mint, uuid4(), patience_s=0.0))
+
+    def transport(self) -> httpx2.MockTransport:
+        return httpx2.MockTransport(self._answer_after_a_while)
+
+    async def _answer_after_a_while(self, request: httpx2.Request) -> httpx2.Response:
+        """Others get their turn first, so that what is sent together is seen together."""
+        deed = request.url.path.rsplit("/", 1)[-1]
+        self.at_work[deed] += 1
+        self.most_at_once[deed] = max(self.most_at_once[deed], self.at_work[deed])
+        try:
+            for _ in range(5):
+                await asyncio.sleep(0)
+            return self._answer(request)
+        finally:
+            self.at_work[deed] -= 1
 
     def _answer(self, request: httpx2.Request) -> httpx2.Response:
         path, method = request.url.path, request.method

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from coterie_local.importers.plan import Fate, Plan, Why
+from coterie_local.importers.plan import Fate, Plan, StepKind, Why, in_order
 from coterie_local.importers.player import Player
 from coterie_local.importers.polis import plan_polis
 from coterie_local.importers.report import Report
@@ -157,6 +159,8 @@ async def test_a_second_import_changes_nothing(
     assert _fates(second) == _fates(first)
     assert second.members_at_most == first.members_at_most
     assert second.resumed == (len(plan.steps) if kept else 0)
+    if kept:
+        assert second.commands == len(("create", "open"))
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["journal kept", "journal lost"])
@@ -187,6 +191,22 @@ async def test_a_refusal_of_the_platform_is_counted_under_its_rule(roomy: Plan) 
     assert report.complete
     assert report.accounting.fates["Comments.xml"][Fate.REFUSED, "daily-limit"] == 6
     assert report.refused_steps["comment: daily-limit"] == 10
+
+
+async def test_applications_of_one_instant_are_sent_one_by_one_and_votes_together(
+    roomy: Plan,
+) -> None:
+    at = roomy.starts_at
+    applications = [replace(step, at=at) for step in roomy.of(StepKind.APPLY)]
+    suggestion = replace(next(roomy.of(StepKind.SUBMIT)), at=at)
+    votes = [
+        replace(step, at=at, target=suggestion.key) for step in islice(roomy.of(StepKind.RATE), 5)
+    ]
+    platform = Scripted()
+    plan = replace(roomy, steps=in_order([*votes, suggestion, *applications]))
+    await Player(plan, platform.client(), at_once=3).play()
+    assert platform.most_at_once["applications"] == 1
+    assert platform.most_at_once["rating"] == 3
 
 
 async def test_progress_counts_every_step(named: Plan) -> None:

@@ -70,7 +70,7 @@ class World:
         return self.event(community.CommunityOpened(**{**facts, **fields}), self.community_id, at)
 
     def _seats(self, change: int) -> dict[str, int]:
-        self.held += change
+        self.held = max(0, self.held + change)
         return {"seat_sequence": next(self.seats), "capacity": 10, "seats_held": self.held}
 
     def _facts(self, name: str, status: str, admitted_at: datetime) -> dict[str, Any]:

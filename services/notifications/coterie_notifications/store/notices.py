@@ -121,6 +121,7 @@ async def forget(uow: UnitOfWork, people: Iterable[tuple[UUID, UUID, UUID]]) -> 
     ledgers = [row.ledger_id for row in await uow.rows(_FORGET_TOLD, values) if row.ledger_id]
     await uow.execute(_FORGET_LEDGER, {"ids": sorted(set(ledgers))})
     await uow.execute(_FORGET_APPLICATIONS, values)
+    await uow.execute(_FORGET_PENDING, values)
     for statement in _FORGET_MEMBER:
         await uow.execute(statement, {"members": values["members"]})
 
@@ -213,5 +214,12 @@ _FORGET_MEMBER: Final = (
     text("DELETE FROM standing WHERE member_id = ANY(CAST(:members AS uuid[]))"),
     text("DELETE FROM member_fact WHERE member_id = ANY(CAST(:members AS uuid[]))"),
     text("DELETE FROM look_again WHERE member_id = ANY(CAST(:members AS uuid[]))"),
-    text("DELETE FROM pending WHERE waits_for = ANY(CAST(:members AS uuid[]))"),
+)
+_FORGET_PENDING: Final = text(
+    """
+    DELETE FROM pending WHERE waits_for = ANY(CAST(:members AS uuid[]))
+    OR CAST(notice ->> 'recipient_id' AS uuid) = ANY(CAST(:members AS uuid[]))
+    OR (community_id, CAST(notice ->> 'recipient_id' AS uuid)) IN
+        (SELECT * FROM unnest(CAST(:communities AS uuid[]), CAST(:people AS uuid[])))
+    """
 )

@@ -13,8 +13,11 @@ import ctypes
 import importlib.util
 import os
 import signal
+import socket
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -26,11 +29,12 @@ __all__ = ["EmbeddedKafka", "MockCluster"]
 _READY_S: Final = 20.0
 _STOP_S: Final = 5.0
 _PARENT_CHECK_S: Final = 1.0
+_KNOCK_S: Final = 0.005
 _PRODUCER: Final = 0
 
 
 class MockCluster:
-    """A mock cluster of one broker inside this process, with the given topics.
+    """A mock cluster of one broker with the given topics, for as long as this process lives.
 
     Raises `LocalFault` when the bundled librdkafka is missing or refuses.
     """
@@ -47,24 +51,20 @@ class MockCluster:
         self._cluster = self._library.rd_kafka_mock_cluster_new(self._client, 1)
         if not self._cluster:
             raise LocalFault("librdkafka gives no mock cluster")
-        self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
-        for name, partitions in topics.items():
-            code = self._library.rd_kafka_mock_topic_create(
-                self._cluster, name.encode(), partitions, 1
-            )
-            if code:
-                raise LocalFault(f"librdkafka refuses topic {name}: error {code}")
+        with _kept_awake(self.bootstrap):
+            self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
+            for name, partitions in topics.items():
+                code = self._library.rd_kafka_mock_topic_create(
+                    self._cluster, name.encode(), partitions, 1
+                )
+                if code:
+                    raise LocalFault(f"librdkafka refuses topic {name}: error {code}")
 
     @property
     def bootstrap(self) -> str:
         """`host:port` of the broker."""
         address: bytes = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster)
         return address.decode()
-
-    def close(self) -> None:
-        """Stop serving and free everything."""
-        self._library.rd_kafka_mock_cluster_destroy(self._cluster)
-        self._library.rd_kafka_destroy(self._client)
 
 
 class EmbeddedKafka:
@@ -120,6 +120,30 @@ class EmbeddedKafka:
             self._child = None
 
 
+@contextmanager
+def _kept_awake(bootstrap: str) -> Iterator[None]:
+    """Knock on the broker's port while requests are made to its thread.
+
+    Now and then that thread misses the wake-up of such a request and sleeps for up to 10 s; a
+    connection wakes it for certain.
+    """
+    done = threading.Event()
+
+    def knock() -> None:
+        host, _, port = bootstrap.rpartition(":")
+        while not done.wait(_KNOCK_S):
+            with suppress(OSError), socket.create_connection((host, int(port)), timeout=1.0):
+                pass
+
+    knocking = threading.Thread(target=knock, daemon=True)
+    knocking.start()
+    try:
+        yield
+    finally:
+        done.set()
+        knocking.join()
+
+
 def _load() -> ctypes.CDLL:
     """The librdkafka that the confluent-kafka wheel brings, with the types of what we call."""
     spec = importlib.util.find_spec("confluent_kafka")
@@ -142,10 +166,8 @@ def _load() -> ctypes.CDLL:
         ctypes.c_char_p,
         ctypes.c_size_t,
     ]
-    library.rd_kafka_destroy.argtypes = [ctypes.c_void_p]
     library.rd_kafka_mock_cluster_new.restype = ctypes.c_void_p
     library.rd_kafka_mock_cluster_new.argtypes = [ctypes.c_void_p, ctypes.c_int]
-    library.rd_kafka_mock_cluster_destroy.argtypes = [ctypes.c_void_p]
     library.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
     library.rd_kafka_mock_cluster_bootstraps.argtypes = [ctypes.c_void_p]
     library.rd_kafka_mock_group_initial_rebalance_delay_ms.argtypes = [
@@ -179,7 +201,6 @@ def main() -> None:
     partial.rename(arguments.port_file)
     while not ended.wait(_PARENT_CHECK_S) and os.getppid() == parent:
         pass
-    cluster.close()
 
 
 if __name__ == "__main__":

@@ -156,7 +156,8 @@ class EmbeddedPostgres:
             check=False,
         )
         if outcome.returncode != 0:
-            raise LocalFault(f"PostgreSQL cannot prepare {self._cluster}: {outcome.stderr.strip()}")
+            said = " ".join(outcome.stderr.split()) or f"code {outcome.returncode}"
+            raise LocalFault(f"PostgreSQL cannot prepare {self._cluster}: {said}")
         self._secrets.keep(SUPERUSER, password)
 
     def _choose_socket_folder(self) -> Path:

@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 
 from coterie_chassis.decisions import Cause
 from coterie_contracts.notification import Channel, NotificationClass
-from coterie_notifications.domain.guard import Decision, decide
+from coterie_notifications.domain.decision import Decision
+from coterie_notifications.domain.guard import decide
 from coterie_notifications.domain.ledger import Ledger
 from coterie_notifications.domain.notice import (
     Notice,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coterie_contracts.notification import Channel, GuardReason, NotificationClass
-from coterie_notifications.domain.guard import Decision
+from coterie_notifications.domain.decision import Decision
 from coterie_notifications.domain.ledger import Ledger
 from coterie_notifications.domain.notice import Notice, Priority
 from coterie_notifications.domain.policy import GuardPolicy

@@ -9,7 +9,8 @@ import pytest
 
 from coterie_contracts.community import ClockMode
 from coterie_contracts.notification import Channel, GuardReason, NotificationClass
-from coterie_notifications.domain.guard import Step, decide
+from coterie_notifications.domain.decision import Step
+from coterie_notifications.domain.guard import decide
 from coterie_notifications.domain.ledger import Ledger
 from coterie_notifications.domain.notice import Priority, Relation, in_order
 from coterie_notifications.domain.policy import GuardPolicy

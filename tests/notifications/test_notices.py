@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from uuid import uuid4
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from coterie_contracts import feedback, member, reward
 from coterie_contracts.notification import NotificationSent, NotificationSuppressed
-from coterie_notifications.store.tables import metadata
+from coterie_notifications.domain.notices import notices_of
+from coterie_notifications.store.tables import metadata, notification
+from coterie_notifications.telling import tell
 
 from .world import DAY, HOUR, START, World, ledgered
 
@@ -205,3 +208,53 @@ async def test_managers_are_told_once_of_a_held_reward(world: World) -> None:
     todo = await world.h.get(f"/communities/{world.community_id}/todo", as_=world.manager)
     assert todo.json() == []
     assert (await world.h.get(path, as_=world.who("ana"))).status_code == 403
+
+
+async def test_an_open_seat_offer_is_reminded_of_at_half_time_and_a_taken_one_is_not(
+    world: World,
+) -> None:
+    await world.h.deliver(world.opened())
+    applications = {"ana": uuid4(), "bo": uuid4()}
+    for number, (name, id_) in enumerate(applications.items(), 1):
+        offered = member.SeatOffered(
+            application_id=id_,
+            community_id=world.community_id,
+            person_id=world.who(name).person_id,
+            expires_at=START + 3 * DAY,
+            seat_sequence=number,
+            capacity=10,
+            seats_held=number,
+        )
+        await world.h.deliver(world.event(offered, id_, START))
+    await world.h.deliver(
+        world.admitted("bo", START + DAY, application_id=applications["bo"]),
+        world.admitted("cy", START + 2 * DAY),
+    )
+    await world.h.sweep()
+    assert await world.templates("ana") == ["seat_offered", "seat_offer_reminder"]
+    assert "seat_offer_reminder" not in await world.templates("bo")
+    reminder = (await world.inbox("ana"))[0]
+    assert reminder["sent_at"].startswith("2024-03-06T00:00")
+
+
+async def test_an_erasure_waits_for_who_writes_and_takes_what_they_wrote(world: World) -> None:
+    await world.populate("ana")
+    accepted = world.accepted("ana", START + DAY)
+    async with world.h.database.begin() as uow:
+        await tell(uow, notices_of(accepted))
+        erasing = asyncio.create_task(world.h.deliver(world.erased("ana", START + 2 * DAY)))
+        await _somebody_waits(world)
+    await erasing
+    assert await world.h.dead_letters() == []
+    async with world.h.database.begin() as uow:
+        rows = await uow.rows(select(notification))
+    assert rows == []
+
+
+async def _somebody_waits(world: World) -> None:
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    async with asyncio.timeout(10):
+        while True:
+            async with world.h.database.begin() as uow:
+                if (await uow.execute(waiting)).scalar_one():
+                    return

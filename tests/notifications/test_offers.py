@@ -131,6 +131,7 @@ async def test_a_preview_says_of_each_member_what_publishing_then_does(world: Wo
         str(world.member_id("asked")): "open_look_again",
         str(world.member_id("bad")): "bad_news",
         str(world.member_id("off")): "unsubscribed",
+        str(world.member_id("gone")): "relation",
     }
     before = len(await world.h.published())
     result = await world.offer(LATER)

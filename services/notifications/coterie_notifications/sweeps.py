@@ -1,4 +1,4 @@
-"""Deadlines: a reminder to look again, and the Monday brief."""
+"""Deadlines: reminders of a seat offer and of a look-again, and the Monday brief."""
 
 from __future__ import annotations
 
@@ -11,14 +11,38 @@ from coterie_chassis.decisions import derived_id
 from coterie_chassis.store import UnitOfWork
 from coterie_chassis.sweeper import Deadline, sweeps
 from coterie_contracts.community import ClockMode, CommunityStatus
+from coterie_notifications.deadlines import BRIEF, BRIEF_AT, MONDAY, REMINDER, SEAT_REMINDER
 from coterie_notifications.domain.brief import wording
-from coterie_notifications.domain.notice import Notice
+from coterie_notifications.domain.notice import Notice, Relation
 from coterie_notifications.domain.notices import to_person, to_staff
 from coterie_notifications.domain.quiet_hours import next_local, zone_of
-from coterie_notifications.handlers import BRIEF, BRIEF_AT, MONDAY, REMINDER
 from coterie_notifications.store.briefs import brief_of
-from coterie_notifications.store.facts import open_look_agains
+from coterie_notifications.store.facts import open_look_agains, open_seat_offers
 from coterie_notifications.telling import tell
+
+
+@sweeps(SEAT_REMINDER)
+async def remind_of_seat_offers(due: Sequence[Deadline], uow: UnitOfWork) -> None:
+    """Remind at half time those whose seat offer is still open."""
+    ids = [deadline.aggregate_id for deadline in due]
+    offers = await open_seat_offers(uow, ids, max(deadline.due_at for deadline in due))
+    await tell(
+        uow,
+        [
+            to_person(
+                "seat_offer_reminder",
+                deadline.cause,
+                row.community_id,
+                row.person_id,
+                row.person_id,
+                relation=Relation.APPLICANT,
+                about=row.id,
+                params={"expires_at": row.offer_expires_at.isoformat()},
+            )
+            for deadline in due
+            if (row := offers.get(deadline.aggregate_id)) is not None
+        ],
+    )
 
 
 @sweeps(REMINDER)

@@ -13,12 +13,14 @@ from uuid import UUID
 
 from coterie_chassis.store import UnitOfWork
 from coterie_contracts.notification import Channel, NotificationClass
-from coterie_notifications.domain.guard import Decision, decide
+from coterie_notifications.domain.decision import Decision
+from coterie_notifications.domain.guard import decide
 from coterie_notifications.domain.ledger import Ledger
 from coterie_notifications.domain.notice import Notice, in_order
 from coterie_notifications.domain.outcome import outcome
 from coterie_notifications.domain.policy import GuardPolicy
 from coterie_notifications.store import notices as kept
+from coterie_notifications.store.erasure import give_way
 from coterie_notifications.store.recipients import Known, load_known
 
 __all__ = ["CHANNELS", "preview", "tell"]
@@ -41,6 +43,7 @@ async def tell(uow: UnitOfWork, notices: Iterable[Notice]) -> list[Decision]:
     Who was told already is not asked about again. What refers to a member or community not seen
     yet is kept and decided when they are. Returns the new decisions.
     """
+    await give_way(uow)
     weighed = await _weigh(uow, notices, lock=True)
     await kept.postpone(uow, weighed.waiting)
     new = await kept.save_decisions(uow, weighed.decisions, weighed.ledgers)

@@ -11,7 +11,6 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 from sqlalchemy import select
 
-from coterie_chassis import circle
 from coterie_chassis.auth import Role
 from coterie_chassis.decisions import Cause, Draft, NotFound, Refusal
 from coterie_chassis.http import Api, Call, CommandBody, Done
@@ -21,10 +20,11 @@ from coterie_notifications.api.views import (
     ForecastView,
     PreviewView,
 )
-from coterie_notifications.domain.guard import Decision
+from coterie_notifications.domain.decision import Decision
 from coterie_notifications.domain.notice import Notice
 from coterie_notifications.domain.notices import to_person
 from coterie_notifications.store import reading, tables
+from coterie_notifications.store.recipients import seated
 from coterie_notifications.telling import preview, tell
 
 api = Api(tags=["offers and news"])
@@ -73,11 +73,11 @@ async def show_broadcast(call: Call, broadcast_id: UUID) -> BroadcastView:
 
 @api.command("POST", "/communities/{community_id}/offers", shows=show_broadcast, status=201)
 async def publish_offer(call: Call, community_id: UUID, body: PublishOffer) -> Done:
-    """Put an offer before the guard for every active member; it decides who gets it."""
+    """Put an offer before the guard for every member; it decides who gets it."""
     cause = await call.within(community_id)
     call.staff(cause, Role.MANAGER)
     offer_id = call.new_id("offer")
-    audience = await _active(call, community_id)
+    audience = await seated(call.uow, community_id)
     params = {"title": body.title, "member_benefit": body.member_benefit, "text": body.text}
     fields = {**params, "expires_at": body.expires_at}
     if not await _broadcast(call, cause, offer_id, "offer", size=len(audience), fields=fields):
@@ -101,7 +101,7 @@ async def show_preview(call: Call, community_id: UUID) -> PreviewView:
     """Who would get an offer at this instant, and why the others would not."""
     cause = await call.within(community_id)
     call.staff(cause, Role.MANAGER)
-    audience = await _active(call, community_id)
+    audience = await seated(call.uow, community_id)
     decisions = await preview(call.uow, _to_all("offer", cause, audience, cause.id, params={}))
     held = Counter(d.reason.value for d in decisions if not d.sent)
     members = sorted(map(_forecast, decisions), key=lambda one: one.member_id)
@@ -126,19 +126,15 @@ async def preview_offer(call: Call, community_id: UUID, body: PublishOffer) -> D
 
 @api.command("POST", "/communities/{community_id}/news", shows=show_broadcast, status=201)
 async def publish_news(call: Call, community_id: UUID, body: PublishNews) -> Done:
-    """Put news before the guard for every active member."""
+    """Put news before the guard for every member."""
     cause = await call.within(community_id)
     call.staff(cause)
     news_id = call.new_id("news")
-    audience = await _active(call, community_id)
+    audience = await seated(call.uow, community_id)
     params = {"title": body.title, "text": body.text}
     if await _broadcast(call, cause, news_id, "news", size=len(audience), fields=params):
         await tell(call.uow, _to_all("news", cause, audience, news_id, params=params))
     return Done(news_id)
-
-
-async def _active(call: Call, community_id: UUID) -> list[UUID]:
-    return [member.member_id for member in await circle.active_members(call.uow, community_id)]
 
 
 async def _broadcast(

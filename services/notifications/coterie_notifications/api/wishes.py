@@ -29,6 +29,7 @@ from coterie_notifications.domain.notices import to_person
 from coterie_notifications.domain.policy import in_force
 from coterie_notifications.domain.tokens import Unsubscription, read_token
 from coterie_notifications.store import reading
+from coterie_notifications.store.erasure import give_way
 from coterie_notifications.store.notices import ledger_id_of, load_ledgers
 from coterie_notifications.store.recipients import policies_of
 from coterie_notifications.telling import preview
@@ -71,6 +72,7 @@ async def show_preferences(call: Call, member_id: UUID) -> PreferencesView:
 @api.command("PUT", "/members/{member_id}/preferences", shows=show_preferences)
 async def set_preferences(call: Call, member_id: UUID, body: SetPreferences) -> Done:
     """Replace the caller's own wishes; account messages cannot be turned off."""
+    await give_way(call.uow)
     member = await _self(call, member_id)
     cause = await call.within(member.community_id)
     row = await reading.load_preference(call.uow, member_id, lock=True)
@@ -163,6 +165,7 @@ async def _read(uow: UnitOfWork, token: str) -> Unsubscription:
 
 
 async def _unsubscribe(uow: UnitOfWork, wish: Unsubscription) -> None:
+    await give_way(uow)
     member = (await circle.members(uow, [wish.member_id])).get(wish.member_id)
     if member is None:
         return

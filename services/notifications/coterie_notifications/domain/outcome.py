@@ -13,7 +13,7 @@ from coterie_contracts.notification import (
     NotificationSent,
     NotificationSuppressed,
 )
-from coterie_notifications.domain.guard import Decision, Delivery
+from coterie_notifications.domain.decision import Decision, Delivery
 
 __all__ = ["outcome"]
 

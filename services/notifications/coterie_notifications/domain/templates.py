@@ -68,6 +68,12 @@ TEMPLATES: Final[Mapping[str, Template]] = {
         "one waiting is asked.",
         Priority.HIGH,
     ),
+    "seat_offer_reminder": Template(
+        ACCOUNT,
+        "Your seat is still free",
+        "The seat in {community} is kept for you until {expires_at}.",
+        Priority.HIGH,
+    ),
     "seat_kept_waiting": Template(
         ACCOUNT,
         "Your place on the list stays",

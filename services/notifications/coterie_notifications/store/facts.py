@@ -34,6 +34,7 @@ __all__ = [
     "merge_standings",
     "merge_suggestions",
     "open_look_agains",
+    "open_seat_offers",
     "save_seat_counts",
     "scheduled_briefs",
 ]
@@ -79,6 +80,7 @@ async def merge_applications(uow: UnitOfWork, rows: Rows) -> None:
         "person_id": "last",
         "waitlisted_at": "least",
         "offered_at": "greatest",
+        "offer_expires_at": "greatest",
         "lapsed_at": "greatest",
         "ended_at": "least",
     }
@@ -162,6 +164,12 @@ async def campaigns_since(
 async def open_look_agains(uow: UnitOfWork, ids: Sequence[UUID]) -> dict[UUID, Any]:
     """Look-agains by id, with what was asked and when each was closed."""
     rows = await uow.rows(_LOOK_AGAINS, {"ids": sorted(ids)})
+    return {row.id: row for row in rows}
+
+
+async def open_seat_offers(uow: UnitOfWork, ids: Sequence[UUID], at: datetime) -> dict[UUID, Any]:
+    """Applications by id whose seat offer was open at `at`."""
+    rows = await uow.rows(_SEAT_OFFERS, {"ids": sorted(ids), "at": at})
     return {row.id: row for row in rows}
 
 
@@ -260,6 +268,13 @@ _CAMPAIGNS: Final = text(
         ORDER BY s.sequence DESC LIMIT 1
     ) AS standing ON standing.status = 'active'
     ORDER BY b.at, b.id, who.member_id
+    """
+)
+_SEAT_OFFERS: Final = text(
+    """
+    SELECT id, community_id, person_id, offer_expires_at FROM application
+    WHERE id = ANY(CAST(:ids AS uuid[])) AND offered_at <= :at AND offer_expires_at > :at
+    AND (lapsed_at IS NULL OR lapsed_at < offered_at) AND ended_at IS NULL
     """
 )
 _SCHEDULED: Final = text(

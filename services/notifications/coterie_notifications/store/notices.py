@@ -7,7 +7,7 @@ decisions about one person never see the same count.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
@@ -19,14 +19,13 @@ from sqlalchemy import Row, text
 from coterie_chassis.decisions import derived_id
 from coterie_chassis.store import UnitOfWork, bulk_insert, bulk_upsert
 from coterie_contracts.notification import NotificationClass
-from coterie_notifications.domain.guard import Decision
+from coterie_notifications.domain.decision import Decision
 from coterie_notifications.domain.ledger import Entry, Ledger
 from coterie_notifications.domain.notice import Notice
 from coterie_notifications.domain.quiet_hours import local_day
 from coterie_notifications.store import tables
 
 __all__ = [
-    "forget",
     "known_among",
     "ledger_id_of",
     "load_ledgers",
@@ -108,24 +107,6 @@ async def take_postponed(uow: UnitOfWork, seen: Collection[UUID]) -> list[Notice
     return [load_notice(row.notice) for row in sorted(rows, key=lambda row: row.position)]
 
 
-async def forget(uow: UnitOfWork, people: Iterable[tuple[UUID, UUID, UUID]]) -> None:
-    """Drop everything held about erased (community, person, member); constant statements."""
-    wanted = sorted(set(people))
-    if not wanted:
-        return
-    values = {
-        "communities": [community_id for community_id, _, _ in wanted],
-        "people": [person_id for _, person_id, _ in wanted],
-        "members": [member_id for _, _, member_id in wanted],
-    }
-    ledgers = [row.ledger_id for row in await uow.rows(_FORGET_TOLD, values) if row.ledger_id]
-    await uow.execute(_FORGET_LEDGER, {"ids": sorted(set(ledgers))})
-    await uow.execute(_FORGET_APPLICATIONS, values)
-    await uow.execute(_FORGET_PENDING, values)
-    for statement in _FORGET_MEMBER:
-        await uow.execute(statement, {"members": values["members"]})
-
-
 def dump_notice(notice: Notice) -> Any:
     """The notice with its cause as JSON, so that a late decision is the same decision."""
     return _NOTICE.dump_python(notice, mode="json")
@@ -188,38 +169,4 @@ _ENTRIES: Final = text(
 _KNOWN: Final = text("SELECT id FROM notification WHERE id = ANY(CAST(:ids AS uuid[]))")
 _TAKE: Final = text(
     "DELETE FROM pending WHERE waits_for = ANY(CAST(:ids AS uuid[])) RETURNING position, notice"
-)
-_FORGET_TOLD: Final = text(
-    """
-    DELETE FROM notification AS n
-    USING unnest(CAST(:communities AS uuid[]), CAST(:people AS uuid[])) AS gone(community, person)
-    WHERE n.community_id = gone.community AND n.person_id = gone.person
-    RETURNING n.ledger_id
-    """
-)
-_FORGET_LEDGER: Final = text(
-    "DELETE FROM ledger WHERE id = ANY(CAST(:ids AS uuid[])) "
-    "AND NOT EXISTS (SELECT FROM notification AS n WHERE n.ledger_id = ledger.id)"
-)
-_FORGET_APPLICATIONS: Final = text(
-    """
-    DELETE FROM application AS a
-    USING unnest(CAST(:communities AS uuid[]), CAST(:people AS uuid[])) AS gone(community, person)
-    WHERE a.community_id = gone.community AND a.person_id = gone.person
-    """
-)
-_FORGET_MEMBER: Final = (
-    text("DELETE FROM preference WHERE member_id = ANY(CAST(:members AS uuid[]))"),
-    text("DELETE FROM contact WHERE member_id = ANY(CAST(:members AS uuid[]))"),
-    text("DELETE FROM standing WHERE member_id = ANY(CAST(:members AS uuid[]))"),
-    text("DELETE FROM member_fact WHERE member_id = ANY(CAST(:members AS uuid[]))"),
-    text("DELETE FROM look_again WHERE member_id = ANY(CAST(:members AS uuid[]))"),
-)
-_FORGET_PENDING: Final = text(
-    """
-    DELETE FROM pending WHERE waits_for = ANY(CAST(:members AS uuid[]))
-    OR CAST(notice ->> 'recipient_id' AS uuid) = ANY(CAST(:members AS uuid[]))
-    OR (community_id, CAST(notice ->> 'recipient_id' AS uuid)) IN
-        (SELECT * FROM unnest(CAST(:communities AS uuid[]), CAST(:people AS uuid[])))
-    """
 )

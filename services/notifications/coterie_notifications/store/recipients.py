@@ -23,7 +23,15 @@ from coterie_notifications.domain.policy import GuardPolicy, in_force
 from coterie_notifications.domain.quiet_hours import QuietHours, zone_of
 from coterie_notifications.store import tables
 
-__all__ = ["Known", "audience_at", "erased_among", "load_known", "policies_of", "save_policy"]
+__all__ = [
+    "Known",
+    "audience_at",
+    "erased_among",
+    "load_known",
+    "policies_of",
+    "save_policy",
+    "seated",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +154,11 @@ async def save_policy(
     return bool(saved)
 
 
+async def seated(uow: UnitOfWork, community_id: UUID) -> list[UUID]:
+    """The members who hold a seat, suspended ones too: the guard says whom it does not reach."""
+    return [row.member_id for row in await uow.rows(_SEATED, {"community": community_id})]
+
+
 async def audience_at(
     uow: UnitOfWork, moments: Iterable[tuple[UUID, UUID, datetime]]
 ) -> dict[UUID, list[UUID]]:
@@ -225,6 +238,10 @@ _OFFER_FACTS: Final = text(
         ) AS not_useful_at
     FROM unnest(CAST(:ids AS uuid[])) AS who(member_id)
     """
+)
+_SEATED: Final = text(
+    "SELECT member_id FROM member_copy WHERE community_id = :community "
+    "AND status IN ('active', 'suspended') ORDER BY member_id"
 )
 _ACTIVE_AT: Final = text(
     """

@@ -200,6 +200,7 @@ application: Final = Table(
     Column("person_id", Uuid),
     Column("waitlisted_at", _moment),
     Column("offered_at", _moment),
+    Column("offer_expires_at", _moment),
     Column("lapsed_at", _moment),
     Column("ended_at", _moment),
     Index("application_of_community", "community_id"),

@@ -191,6 +191,7 @@ def _create_facts() -> None:
         sa.Column("person_id", sa.Uuid),
         sa.Column("waitlisted_at", MOMENT),
         sa.Column("offered_at", MOMENT),
+        sa.Column("offer_expires_at", MOMENT),
         sa.Column("lapsed_at", MOMENT),
         sa.Column("ended_at", MOMENT),
     )

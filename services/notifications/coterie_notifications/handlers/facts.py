@@ -1,38 +1,24 @@
-"""Events in: facts are kept by their own identity, then people are told.
+"""Facts in: each is kept by its own identity, in any order, before anybody is told anything.
 
-Copies and facts come first in `service.py`, so that one batch decides on all that it brought. A
-notice is decided at its event's time, with the recipient's standing at that time.
+These are what the guard and the brief ask about; none of them notifies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from datetime import time, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from coterie_chassis.consumer import Batch, Fold, handles
-from coterie_chassis.decisions import Cause, member_id_of
+from coterie_chassis.decisions import member_id_of
 from coterie_chassis.store import UnitOfWork
 from coterie_contracts import community, feedback, member, reward
 from coterie_contracts.envelope import Event
 from coterie_contracts.model import EventBody, Seated
-from coterie_notifications.domain.notice import Notice
-from coterie_notifications.domain.notices import TOLD, notices_of, to_person
-from coterie_notifications.domain.quiet_hours import next_local, zone_of
+from coterie_notifications.deadlines import REMIND_AFTER, REMINDER, SEAT_REMINDER
 from coterie_notifications.store import facts
-from coterie_notifications.store.notices import forget, take_postponed
-from coterie_notifications.store.recipients import audience_at, erased_among
-from coterie_notifications.telling import tell
+from coterie_notifications.store.recipients import erased_among
 
-BRIEF: Final = "brief.send"
-REMINDER: Final = "look_again.remind"
-REMIND_AFTER: Final = timedelta(days=7)
-BRIEF_AT: Final = time(9)
-MONDAY: Final = 0
-
-_STANDINGS: Final = (
+STANDINGS: Final = (
     member.MemberAdmitted,
     member.MemberSuspended,
     member.MemberReinstated,
@@ -46,10 +32,9 @@ _BAD_NEWS: Final = (
     member.MemberRemoved,
     reward.RewardRejected,
 )
-_COMMUNITIES: Final = (community.CommunityOpened, community.CommunityChanged)
 
 
-@handles(*_STANDINGS, fold=Fold.EVERY)
+@handles(*STANDINGS, fold=Fold.EVERY)
 async def keep_standings(events: Batch[member.MemberFacts], uow: UnitOfWork) -> None:
     """Keep what each member was from when on."""
     rows = [
@@ -108,16 +93,22 @@ async def follow_waitlist(events: Batch[Any], uow: UnitOfWork) -> None:
     """Keep who waits for a seat and whom one is offered."""
     people = {member_id_of(e.data.community_id, e.data.person_id) for e in events}
     erased = await erased_among(uow, people)
-    rows = [
-        {
-            "id": event.data.application_id,
-            "community_id": event.data.community_id,
-            "person_id": event.data.person_id,
-            _waitlist_time(event.data): event.time,
+    rows = []
+    for event in events:
+        data = event.data
+        if member_id_of(data.community_id, data.person_id) in erased:
+            continue
+        row = {
+            "id": data.application_id,
+            "community_id": data.community_id,
+            "person_id": data.person_id,
+            _waitlist_time(data): event.time,
         }
-        for event in events
-        if member_id_of(event.data.community_id, event.data.person_id) not in erased
-    ]
+        if isinstance(data, member.SeatOffered):
+            row["offer_expires_at"] = data.expires_at
+            half = event.time + (data.expires_at - event.time) / 2
+            uow.schedule(SEAT_REMINDER, data.application_id, data.community_id, half)
+        rows.append(row)
     await facts.merge_applications(uow, rows)
 
 
@@ -285,90 +276,3 @@ async def keep_contacts(events: Batch[member.MemberContact], uow: UnitOfWork) ->
         for event in events
     ]
     await facts.merge_contacts(uow, rows)
-
-
-@handles(*_COMMUNITIES, fold=Fold.LATEST)
-async def schedule_briefs(events: Batch[community.CommunityFacts], uow: UnitOfWork) -> None:
-    """A brief every Monday at nine, in the community's zone, until it is closed.
-
-    One that is due already stays due: on a driven clock events run ahead of deadlines.
-    """
-    scheduled = await facts.scheduled_briefs(uow, [event.data.community_id for event in events])
-    for event in events:
-        data = event.data
-        if data.status is community.CommunityStatus.CLOSED or data.community_id in scheduled:
-            continue
-        zone = zone_of(data.time_zone, data.time_zone)
-        due_at = next_local(event.time, MONDAY, BRIEF_AT, zone)
-        uow.schedule(BRIEF, data.community_id, data.community_id, due_at)
-
-
-@handles(
-    *TOLD,
-    feedback.CampaignLaunched,
-    *_COMMUNITIES,
-    member.MemberErased,
-    fold=Fold.EVERY,
-)
-async def tell_people(events: Sequence[Event[EventBody]], uow: UnitOfWork) -> None:
-    """Put what a batch brings before the guard; then forget who asked to be forgotten."""
-    notices = [notice for event in events for notice in notices_of(event)]
-    notices += await _campaigns(events, uow)
-    notices += await take_postponed(uow, _seen(events))
-    await tell(uow, notices)
-    await forget(
-        uow,
-        (
-            (event.data.community_id, event.data.person_id, event.data.member_id)
-            for event in events
-            if isinstance(event.data, member.MemberErased)
-        ),
-    )
-
-
-def _seen(events: Iterable[Event[EventBody]]) -> set[UUID]:
-    """The members and communities that these events make known."""
-    return {
-        event.data.member_id if isinstance(event.data, member.MemberFacts) else event.subject
-        for event in events
-        if isinstance(event.data, (member.MemberFacts, community.CommunityFacts))
-    }
-
-
-async def _campaigns(events: Sequence[Event[EventBody]], uow: UnitOfWork) -> list[Notice]:
-    """Notices of campaigns to their audience, and of earlier ones to members seen only now."""
-    launched = [
-        (event, event.data) for event in events if isinstance(event.data, feedback.CampaignLaunched)
-    ]
-    audiences = await audience_at(
-        uow, [(data.campaign_id, data.community_id, event.time) for event, data in launched]
-    )
-    calls = [_call(event, data) for event, data in launched]
-    await facts.keep_campaigns(uow, [(call, len(audiences[call.cause_id])) for call in calls])
-    admitted = [
-        (event.data.member_id, event.data.community_id, event.data.admitted_at)
-        for event in events
-        if isinstance(event.data, member.MemberAdmitted)
-    ]
-    late = await facts.campaigns_since(uow, admitted)
-    notices = [
-        replace(call, recipient_id=who) for call in calls for who in audiences[call.cause_id]
-    ]
-    return notices + [replace(call, recipient_id=who) for who, call in late]
-
-
-def _call(event: Event[Any], data: feedback.CampaignLaunched) -> Notice:
-    return to_person(
-        "campaign",
-        Cause.of(event),
-        data.community_id,
-        data.community_id,
-        cause_id=data.campaign_id,
-        about=data.campaign_id,
-        expires_at=data.closes_at,
-        params={
-            "title": data.title,
-            "member_benefit": data.member_benefit,
-            "closes_at": data.closes_at.isoformat(),
-        },
-    )

@@ -134,10 +134,15 @@ def topics(any_kafka: Broker) -> int:
 
 
 @pytest.fixture
-def apache_kafka(tmp_path: Path) -> Iterator[ApacheKafka]:
-    """A broker of the test's own, not yet started, to be stopped, paused or killed by it."""
+def java_and_maven() -> None:
+    """What Apache Kafka needs here; skips the test without it."""
     if (missing := missing_parts()) is not None:
         want(f"Apache Kafka: {missing}")
+
+
+@pytest.fixture
+def apache_kafka(tmp_path: Path, java_and_maven: None) -> Iterator[ApacheKafka]:
+    """A broker of the test's own, not yet started, to be stopped, paused or killed by it."""
     broker = ApacheKafka(tmp_path / "apache-kafka")
     yield broker
     broker.kill()
@@ -224,6 +229,6 @@ def pytest_terminal_summary(
 _USED_BY: Final = {
     "kafka": frozenset({"kafka", "any_kafka", "topics"}),
     "postgres": frozenset({"postgres", "postgres_url", "fresh_database"}),
-    "apache": frozenset({"apache_kafka"}),
+    "apache": frozenset({"java_and_maven"}),
 }
 _RUN_ON: Final = Counter[str]()

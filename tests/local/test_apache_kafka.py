@@ -46,9 +46,9 @@ async def test_a_kill_and_a_restart_keep_data_and_cluster_id(apache_kafka: Apach
     assert await _read(bootstrap, 2) == [b"before the kill", b"before the restart"]
 
 
-async def test_a_second_listener_advertises_the_address_of_a_proxy(tmp_path: Path) -> None:
-    if (missing := kafka_module.missing_parts()) is not None:
-        pytest.skip(missing)
+async def test_a_second_listener_advertises_the_address_of_a_proxy(
+    tmp_path: Path, java_and_maven: None
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         address = f"127.0.0.1:{proxy.getsockname()[1]}"
         broker = ApacheKafka(tmp_path, advertised={"PROXY": address})

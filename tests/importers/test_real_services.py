@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from coterie_chassis.service import Service
@@ -22,6 +24,9 @@ from .scripted import Scripted
 
 HISTORIES = Path(__file__).parent.parent / "histories"
 FEW_SEATS = 6
+SERVICES: list[tuple[Service, dict[str, Any]]] = [
+    (membership, {"identity_key": SecretStr("a key of this test alone, long enough")}),
+]
 
 
 @pytest.fixture
@@ -31,9 +36,9 @@ async def platform(
     async with AsyncExitStack() as stack:
         running = {
             service.name: await stack.enter_async_context(
-                harness(service, await fresh_database(service))
+                harness(service, await fresh_database(service), settings)
             )
-            for service in (membership,)
+            for service, settings in SERVICES
         }
         yield RealServices(running, Scripted().transport())
 

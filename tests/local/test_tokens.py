@@ -25,7 +25,7 @@ async def test_a_minted_token_says_who_calls_and_how_far_they_reach(tmp_path: Pa
     assert principal.subject == "mia"
     assert principal.roles == {Role.MANAGER, Role.HOST}
     assert principal.brand_id == brand
-    assert principal.communities == {community}
+    assert principal.communities == frozenset({community})
 
 
 async def test_the_key_is_kept_so_that_tokens_outlive_a_restart(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ TOPICS: Final[tuple[Topic, ...]] = (
     _feedback(feedback.FeedbackAccepted, NOTIFICATIONS),
     _feedback(feedback.FeedbackPlanned, NOTIFICATIONS),
     _feedback(feedback.FeedbackDeclined, NOTIFICATIONS),
-    _feedback(feedback.FeedbackWithdrawn, NOTIFICATIONS),
+    _feedback(feedback.FeedbackWithdrawn, RECOGNITION, NOTIFICATIONS),
     _feedback(feedback.FeedbackMerged, NOTIFICATIONS),
     _feedback(feedback.FeedbackUnmerged),
     _feedback(feedback.FeedbackSupported, NOTIFICATIONS, lane=Lane.BULK),

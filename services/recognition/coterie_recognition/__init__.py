@@ -1,1 +1,5 @@
-"""The recognition service of Coterie."""
+"""Recognition decides what contributions are worth to the circle and what they earn.
+
+Merit follows from peers' ratings and from what became of suggestions. Rewards follow improvements
+under a community's policies and are paid from budgets that are never overdrawn.
+"""

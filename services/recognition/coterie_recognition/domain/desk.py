@@ -8,7 +8,7 @@ money or codes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -31,8 +31,8 @@ from coterie_contracts.reward import (
     RewardReversed,
 )
 from coterie_recognition.domain.at_hand import AtHand
-from coterie_recognition.domain.catalogue import CLAIMED, PROVIDED, Policy
-from coterie_recognition.domain.ledger import Move
+from coterie_recognition.domain.catalogue import CLAIMED, PROVIDED, Policy, announcement, check
+from coterie_recognition.domain.ledger import Budget, Move
 from coterie_recognition.domain.rewards import (
     DECIDE_AFTER,
     GIVEN,
@@ -53,11 +53,41 @@ BY_POLICY: Final = "policy"
 
 @dataclass(slots=True, kw_only=True)
 class Desk(AtHand):
-    """One community's desk; `taken` gathers which pool gives a code to which reward."""
+    """One community's desk.
+
+    `taken` gathers which pool gives a code to which reward, `unheard` whom a trigger concerns and
+    this service has not heard of yet.
+    """
 
     changed: dict[UUID, Reward] = field(default_factory=dict)
     taken: list[tuple[UUID, UUID]] = field(default_factory=list)
     drafts: list[tuple[Cause, Draft]] = field(default_factory=list)
+    unheard: list[tuple[Trigger, UUID]] = field(default_factory=list)
+    new_policies: list[Policy] = field(default_factory=list)
+
+    def set_policy(self, policy: Policy, cause: Cause) -> None:
+        """Put a new version of a policy in force. Raises `Refusal` for one that cannot work."""
+        check(policy, self.items[policy.item_id])
+        self.policies[policy.policy_id, policy.version] = policy
+        self.new_policies.append(policy)
+        self.drafts.append((cause, announcement(policy, cause)))
+
+    def adopt(self, budget: Budget, cause: Cause) -> None:
+        """A community's first budget pays for the templates that wait for one."""
+        self.budgets[budget.budget_id] = budget
+        for policy in self.policies_in_force():
+            if policy.awaits_funding and policy.budget_id is None:
+                version = policy.version + 1
+                self.set_policy(replace(policy, version=version, budget_id=budget.budget_id), cause)
+
+    def turn_on_funded(self, cause: Cause) -> None:
+        """Turn templates on that waited until there was money and there were codes."""
+        for policy in self.policies_in_force():
+            budget = self.budgets.get(policy.budget_id) if policy.budget_id else None
+            pool = self.pools.get(self.items[policy.item_id].spec.pool or policy.item_id)
+            if policy.awaits_funding and budget and budget.funded and pool and pool.total:
+                on = replace(policy, version=policy.version + 1, active=True, awaits_funding=False)
+                self.set_policy(on, cause)
 
     def propose(self, trigger: Trigger) -> None:
         """Propose what the policies in force give for an event, once per policy and member."""
@@ -67,8 +97,12 @@ class Desk(AtHand):
                 continue
             for member in sorted(set(trigger.beneficiaries.get(policy.beneficiary, ()))):
                 id_ = reward_id_of(policy.policy_id, member, trigger.feedback_id)
-                if id_ not in self.rewards and self.may_be_paid(member):
+                if id_ in self.rewards or not self.may_be_paid(member):
+                    continue
+                if member in self.members:
                     self._propose(policy, member, trigger)
+                else:
+                    self.unheard.append((trigger, member))
 
     def approve(self, reward: Reward, by: str, beneficiary: UUID, cause: Cause) -> None:
         """A manager approves. `beneficiary` is the member that the approver would be here."""

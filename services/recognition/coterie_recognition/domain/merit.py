@@ -18,7 +18,7 @@ from uuid import UUID
 
 from coterie_contracts.feedback import ContributionKind
 
-__all__ = ["ALGORITHM", "TEAM", "Rating", "Standing", "Voiced", "fold"]
+__all__ = ["ALGORITHM", "TEAM", "Rating", "Standing", "Voiced", "fold", "nothing_said"]
 
 ALGORITHM: Final = "damped-voices/1"
 TEAM: Final = UUID(int=0)
@@ -126,6 +126,11 @@ def fold(
         )
         for member in sorted(raters.keys() | {m for m, n in outcomes.items() if n > 0})
     }
+
+
+def nothing_said(member_id: UUID) -> Standing:
+    """The standing of somebody about whom nothing stands any more: this circle's average."""
+    return _standing(member_id, (), 0, 0, PROVISIONAL_RATERS + 1)
 
 
 def _habits(said: list[_Said], circle: float) -> dict[UUID, float]:

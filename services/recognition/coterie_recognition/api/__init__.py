@@ -1,0 +1,1 @@
+"""Commands and queries of recognition, by what they are about."""

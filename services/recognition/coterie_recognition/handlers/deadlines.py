@@ -1,0 +1,38 @@
+"""What recognition does when a moment comes without anybody's doing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from coterie_chassis.store import UnitOfWork
+from coterie_chassis.sweeper import Deadline, sweeps
+from coterie_recognition.handlers.refold import CLOSE
+from coterie_recognition.store import desks, facts
+
+__all__ = ["close_seasons", "look_at_rewards"]
+
+_INSIDE: Final = timedelta(microseconds=1)
+
+
+@sweeps(desks.DUE)
+async def look_at_rewards(due: Sequence[Deadline], uow: UnitOfWork) -> None:
+    """Retry, set aside or end the rewards whose moment came, and store their next one."""
+    ids = {deadline.aggregate_id for deadline in due}
+    opened = await desks.open_desks(uow, {deadline.community_id for deadline in due}, rewards=ids)
+    looked_at = []
+    for deadline in due:
+        desk = opened.get(deadline.community_id)
+        reward = desk.rewards.get(deadline.aggregate_id) if desk else None
+        if desk is not None and reward is not None:
+            desk.come_due(reward, deadline.cause)
+            looked_at.append(reward)
+    desks.plan(uow, looked_at)
+    await desks.save_desks(uow, opened)
+
+
+@sweeps(CLOSE)
+async def close_seasons(due: Sequence[Deadline], uow: UnitOfWork) -> None:
+    """Have the seasons that ended folded for the last time, with their badges."""
+    await facts.mark_dirty(uow, {(d.community_id, d.due_at - _INSIDE) for d in due})

@@ -1,0 +1,161 @@
+"""The facts that merit is made of: kept for ever as a set, each by its event's id.
+
+A later rating of the same contribution does not replace the earlier one's row, because a closed
+season still sees the earlier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import text
+
+from coterie_chassis.store import UnitOfWork, bulk_insert
+from coterie_contracts.envelope import Event
+from coterie_contracts.feedback import (
+    ContributionAppreciated,
+    ContributionRated,
+    FeedbackFacts,
+    FeedbackImplemented,
+    RoundFacts,
+)
+from coterie_recognition.domain.outcomes import OutcomeKind
+from coterie_recognition.store import tables
+
+__all__ = [
+    "add_appreciations",
+    "add_outcomes",
+    "add_ratings",
+    "authors_of",
+    "erased_among",
+    "forget",
+    "mark_dirty",
+]
+
+
+async def erased_among(uow: UnitOfWork, member_ids: Iterable[UUID]) -> set[UUID]:
+    """Those of `member_ids` who were erased; one statement."""
+    rows = await uow.rows(_ERASED, {"ids": sorted(set(member_ids))})
+    return {row.member_id for row in rows}
+
+
+async def add_ratings(uow: UnitOfWork, events: Iterable[Event[ContributionRated]]) -> None:
+    """Add ratings to the set; one statement."""
+    rows = [
+        {
+            "contribution_id": event.data.contribution_id,
+            "rater_id": event.data.rater_id,
+            "event_id": event.id,
+            "community_id": event.data.community_id,
+            "kind": event.data.contribution_kind.value,
+            "author_id": event.data.author_id,
+            "value": event.data.value,
+            "rated_at": event.data.rated_at,
+            "contributed_at": event.data.contributed_at,
+        }
+        for event in events
+    ]
+    await bulk_insert(uow, tables.rating, rows, on_conflict_do_nothing=True)
+
+
+async def add_appreciations(
+    uow: UnitOfWork, events: Iterable[Event[ContributionAppreciated]]
+) -> None:
+    """Add appreciations and their withdrawals to the set; one statement."""
+    rows = [
+        {
+            "contribution_id": event.data.contribution_id,
+            "event_id": event.id,
+            "community_id": event.data.community_id,
+            "kind": event.data.contribution_kind.value,
+            "author_id": event.data.author_id,
+            "appreciated": event.data.appreciated,
+            "sequence": event.sequence or 0,
+            "at": event.time,
+            "contributed_at": event.data.contributed_at,
+        }
+        for event in events
+    ]
+    await bulk_insert(uow, tables.appreciation, rows, on_conflict_do_nothing=True)
+
+
+async def add_outcomes(
+    uow: UnitOfWork, events: Iterable[tuple[OutcomeKind, Event[FeedbackImplemented | RoundFacts]]]
+) -> None:
+    """Add facts about rounds and mark every season dirty that their items touch; two statements."""
+    rows = [
+        {
+            "implementation_id": event.data.implementation_id,
+            "kind": kind.value,
+            "event_id": event.id,
+            "community_id": event.data.community_id,
+            "feedback_id": event.data.feedback_id,
+            "round": event.data.round,
+            "sequence": event.sequence or 0,
+            "at": event.time,
+            "members": list(authors_of(event.data)),
+            "label": event.data.label if isinstance(event.data, FeedbackImplemented) else None,
+        }
+        for kind, event in events
+    ]
+    await bulk_insert(uow, tables.outcome, rows, on_conflict_do_nothing=True)
+    await uow.execute(_TOUCHED, {"ids": sorted({row["feedback_id"] for row in rows})})
+
+
+def authors_of(data: FeedbackFacts) -> tuple[UUID, ...]:
+    """The author and the authors of duplicates, each once."""
+    duplicates: tuple[UUID, ...] = getattr(data, "duplicate_author_ids", ())
+    return tuple(dict.fromkeys((data.author_id, *duplicates)))
+
+
+async def mark_dirty(uow: UnitOfWork, seasons: Iterable[tuple[UUID, datetime]]) -> None:
+    """Have the seasons around these instants read again, by community; one statement."""
+    rows: list[dict[str, Any]] = [{"community_id": c, "at": at} for c, at in sorted(set(seasons))]
+    await bulk_insert(uow, tables.merit_dirty, rows)
+
+
+async def forget(uow: UnitOfWork, member_ids: Collection[UUID]) -> None:
+    """Drop what these members said, wrote and earned, money's history aside.
+
+    The ledger and the rewards' rows keep pseudonyms, since a budget's sums rest on them; codes
+    are wiped. A constant number of statements.
+    """
+    values = {"ids": sorted(member_ids)}
+    for statement in _FORGET:
+        await uow.execute(statement, values)
+
+
+_IDS: Final = "ANY(CAST(:ids AS uuid[]))"
+_ERASED: Final = text(f"SELECT member_id FROM erased_member WHERE member_id = {_IDS}")  # noqa: S608 - a constant
+_TOUCHED: Final = text(
+    f"""
+    INSERT INTO merit_dirty (community_id, at)
+    SELECT DISTINCT community_id, at FROM outcome WHERE feedback_id = {_IDS}
+    """  # noqa: S608 - a constant
+)
+_FORGET: Final = tuple(
+    text(statement.format(ids=_IDS))
+    for statement in (
+        "DELETE FROM rating WHERE rater_id = {ids} OR author_id = {ids}",
+        "DELETE FROM appreciation WHERE author_id = {ids}",
+        (
+            "UPDATE outcome SET members = ARRAY(SELECT m FROM unnest(members) AS m "
+            "WHERE NOT m = {ids}) WHERE members && CAST(:ids AS uuid[])"
+        ),
+        "DELETE FROM merit_standing WHERE member_id = {ids}",
+        "DELETE FROM badge WHERE member_id = {ids}",
+        "DELETE FROM badge_evidence WHERE member_id = {ids}",
+        "DELETE FROM waiting_trigger WHERE waits_for = {ids}",
+        (
+            "DELETE FROM reveal USING reward WHERE reveal.reward_id = reward.reward_id "
+            "AND reward.member_id = {ids}"
+        ),
+        (
+            "UPDATE gift_code SET sealed = NULL FROM reward "
+            "WHERE gift_code.reward_id = reward.reward_id AND reward.member_id = {ids}"
+        ),
+    )
+)

@@ -1,0 +1,255 @@
+"""The input set of a season, and the standings that were made of it.
+
+Reads everything of the season before its end, erased members aside, so that the answer depends on
+the set alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import select, text
+
+from coterie_chassis.store import UnitOfWork, bulk_upsert
+from coterie_contracts.feedback import ContributionKind
+from coterie_contracts.reward import Band
+from coterie_recognition.domain.merit import TEAM, Rating
+from coterie_recognition.domain.outcomes import Outcome, OutcomeKind
+from coterie_recognition.domain.seasons import Season
+from coterie_recognition.store import tables
+
+__all__ = [
+    "Inputs",
+    "Published",
+    "clock_of",
+    "count_members",
+    "dirty_communities",
+    "helpful_raters",
+    "members_of",
+    "published_standings",
+    "read_inputs",
+    "save_standings",
+    "take_dirty",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a season's merit is made of. `digest` names the set."""
+
+    ratings: list[Rating]
+    outcomes: list[Outcome]
+    digest: str
+
+
+@dataclass(slots=True)
+class Published:
+    """What was last published of a member's season; `sequence` counts those events."""
+
+    member_id: UUID
+    hundredths: int
+    band: Band | None
+    provisional: bool
+    outcomes: int
+    raters: int
+    sequence: int
+
+
+async def dirty_communities(uow: UnitOfWork, limit: int) -> list[UUID]:
+    """Communities with something to read again that are known here, each locked for this turn.
+
+    A community that another instance folds right now is left to it.
+    """
+    return [row.community_id for row in await uow.rows(_DIRTY, {"limit": limit})]
+
+
+async def take_dirty(uow: UnitOfWork, community_id: UUID) -> set[datetime]:
+    """The instants whose seasons are to be read again; they are taken."""
+    rows = await uow.rows(_TAKE_DIRTY, {"community": community_id})
+    return {row.at for row in rows}
+
+
+async def read_inputs(uow: UnitOfWork, community_id: UUID, season: Season, zone: str) -> Inputs:
+    """The season's whole input set, in a fixed order; three statements."""
+    end = season.ends_at(zone)
+    values = {"community": community_id, "start": season.starts_at(zone), "end": end}
+    rated = await uow.rows(_RATINGS, values)
+    appreciated = await uow.rows(_APPRECIATIONS, values)
+    outcomes = await uow.rows(_OUTCOMES, values)
+    ratings = [
+        Rating(r.contribution_id, r.rater_id, r.author_id, r.value, ContributionKind(r.kind))
+        for r in rated
+    ]
+    ratings += [
+        Rating(r.contribution_id, TEAM, r.author_id, 1.0, ContributionKind(r.kind))
+        for r in appreciated
+        if r.appreciated
+    ]
+    digest = sha256()
+    for row in (*rated, *appreciated, *outcomes):
+        digest.update(row.event_id.bytes)
+    facts = [
+        Outcome(r.feedback_id, r.round, OutcomeKind(r.kind), r.sequence, r.at, tuple(r.members))
+        for r in outcomes
+    ]
+    return Inputs(ratings, facts, digest.hexdigest())
+
+
+async def members_of(uow: UnitOfWork, community_id: UUID, season: Season, *, closed: bool) -> int:
+    """How many members the circle has; of a closed season, how many it had. One statement."""
+    values = {"community": community_id, "season": season.label, "closed": closed}
+    return int((await uow.execute(_MEMBERS, values)).scalar_one())
+
+
+async def count_members(uow: UnitOfWork, community_id: UUID, season: Season) -> int:
+    """The same, for a reader who freezes nothing."""
+    values = {"community": community_id, "season": season.label}
+    return int((await uow.execute(_COUNT, values)).scalar_one())
+
+
+async def clock_of(uow: UnitOfWork, community_id: UUID) -> Any:
+    """The community's clock: its `mode` and `now`, if it is known."""
+    return await uow.one_or_none(_CLOCK, {"community": community_id})
+
+
+async def published_standings(
+    uow: UnitOfWork, community_id: UUID, season: Season
+) -> dict[UUID, Published]:
+    """What was last published of a season, by member; what is left of the erased is dropped."""
+    await uow.execute(_DROP_ERASED, {"community": community_id})
+    c = tables.merit_standing.c
+    statement = select(tables.merit_standing).where(
+        c.community_id == community_id, c.season == season.label
+    )
+    return {
+        row.member_id: Published(
+            row.member_id,
+            row.hundredths,
+            Band(row.band) if row.band else None,
+            row.provisional,
+            row.outcomes,
+            row.raters,
+            row.sequence,
+        )
+        for row in await uow.rows(statement)
+    }
+
+
+async def save_standings(
+    uow: UnitOfWork, community_id: UUID, season: Season, standings: Iterable[Published]
+) -> None:
+    """Keep what is published now; one statement."""
+    rows = [
+        {
+            "community_id": community_id,
+            "season": season.label,
+            "member_id": s.member_id,
+            "hundredths": s.hundredths,
+            "band": None if s.band is None else s.band.value,
+            "provisional": s.provisional,
+            "outcomes": s.outcomes,
+            "raters": s.raters,
+            "sequence": s.sequence,
+        }
+        for s in standings
+    ]
+    await bulk_upsert(
+        uow, tables.merit_standing, rows, keys=("community_id", "season", "member_id")
+    )
+
+
+async def helpful_raters(uow: UnitOfWork, community_id: UUID, needed: int) -> list[UUID]:
+    """Members who rated at least `needed` contributions of others, by id."""
+    values = {"community": community_id, "needed": needed}
+    return [row.rater_id for row in await uow.rows(_HELPFUL, values)]
+
+
+_DIRTY: Final = text(
+    """
+    SELECT community_id FROM (
+        SELECT DISTINCT d.community_id FROM merit_dirty AS d
+        JOIN community_copy AS c USING (community_id)
+        ORDER BY d.community_id LIMIT :limit
+    ) AS dirty
+    WHERE pg_try_advisory_xact_lock(hashtextextended('merit:' || community_id, 0))
+    """
+)
+_TAKE_DIRTY: Final = text("DELETE FROM merit_dirty WHERE community_id = :community RETURNING at")
+_DROP_ERASED: Final = text(
+    "DELETE FROM merit_standing AS s USING erased_member AS e "
+    "WHERE s.community_id = :community AND s.member_id = e.member_id"
+)
+_CLOCK: Final = text("SELECT mode, now FROM community_clock WHERE community_id = :community")
+_RATINGS: Final = text(
+    """
+    SELECT DISTINCT ON (contribution_id, rater_id)
+        contribution_id, rater_id, author_id, value, kind, event_id
+    FROM rating AS r
+    WHERE community_id = :community AND contributed_at >= :start AND contributed_at < :end
+        AND rated_at < :end
+        AND NOT EXISTS (SELECT FROM erased_member WHERE member_id IN (r.rater_id, r.author_id))
+    ORDER BY contribution_id, rater_id, rated_at DESC, event_id DESC
+    """
+)
+_APPRECIATIONS: Final = text(
+    """
+    SELECT DISTINCT ON (contribution_id) contribution_id, author_id, kind, appreciated, event_id
+    FROM appreciation AS a
+    WHERE community_id = :community AND contributed_at >= :start AND contributed_at < :end
+        AND at < :end
+        AND NOT EXISTS (SELECT FROM erased_member AS e WHERE e.member_id = a.author_id)
+    ORDER BY contribution_id, at DESC, sequence DESC, event_id DESC
+    """
+)
+_OUTCOMES: Final = text(
+    """
+    SELECT o.feedback_id, o.round, o.kind, o.sequence, o.at, o.event_id,
+        ARRAY(
+            SELECT m FROM unnest(o.members) AS m
+            WHERE NOT EXISTS (SELECT FROM erased_member AS e WHERE e.member_id = m)
+            ORDER BY m
+        ) AS members
+    FROM outcome AS o
+    WHERE o.community_id = :community AND o.at < :end AND EXISTS (
+        SELECT FROM outcome AS recent
+        WHERE recent.feedback_id = o.feedback_id AND recent.at >= :start AND recent.at < :end
+    )
+    ORDER BY o.feedback_id, o.sequence, o.event_id
+    """
+)
+_MEMBERS: Final = text(
+    """
+    INSERT INTO merit_season (community_id, season, members, closed)
+    SELECT :community, :season, count(*), :closed FROM member_copy
+    WHERE community_id = :community AND status IN ('active', 'suspended')
+    ON CONFLICT (community_id, season) DO UPDATE SET
+        members = CASE WHEN merit_season.closed THEN merit_season.members
+            ELSE excluded.members END,
+        closed = merit_season.closed OR excluded.closed
+    RETURNING members
+    """
+)
+_COUNT: Final = text(
+    """
+    SELECT coalesce(
+        (SELECT members FROM merit_season
+         WHERE community_id = :community AND season = :season AND closed),
+        (SELECT count(*) FROM member_copy
+         WHERE community_id = :community AND status IN ('active', 'suspended'))
+    )
+    """
+)
+_HELPFUL: Final = text(
+    """
+    SELECT rater_id FROM rating
+    WHERE community_id = :community AND rater_id <> author_id
+        AND NOT EXISTS (SELECT FROM erased_member WHERE member_id = rater_id)
+    GROUP BY rater_id HAVING count(DISTINCT contribution_id) >= :needed
+    ORDER BY rater_id
+    """
+)

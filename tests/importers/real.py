@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import httpx2
 
 from coterie_chassis.auth import Role
-from coterie_chassis.testing import Harness, person
+from coterie_chassis.testing import ISSUER, Harness, person
 from coterie_contracts.envelope import Event
 from coterie_contracts.model import EventBody
 from coterie_local.importers.client import SERVICES, CoterieClient
@@ -35,7 +35,7 @@ class RealServices(httpx2.AsyncBaseTransport):
     def client(self) -> CoterieClient:
         bases = {name: f"http://{name}.test" for name in SERVICES}
         http = httpx2.AsyncClient(transport=self)
-        return CoterieClient(Transport(http, bases, _mint, BRAND, patience_s=5.0))
+        return CoterieClient(Transport(http, bases, _mint, BRAND, ISSUER, patience_s=5.0))
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         service = request.url.host.removesuffix(".test")

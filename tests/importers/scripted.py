@@ -18,10 +18,11 @@ from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 import httpx2
 
-from coterie_chassis.decisions import member_id_of
+from coterie_chassis.decisions import derived_id, member_id_of
 from coterie_local.importers.client import SERVICES, CoterieClient
 from coterie_local.importers.transport import Transport
 
+ISSUER = "https://issuer.test"
 Body = dict[str, Any]
 
 
@@ -62,7 +63,7 @@ class Scripted:
         def mint(subject: str, roles: object, *, brand: UUID | None = None) -> str:
             return subject
 
-        return CoterieClient(Transport(http, bases, mint, uuid4(), patience_s=0.0))
+        return CoterieClient(Transport(http, bases, mint, uuid4(), ISSUER, patience_s=0.0))
 
     def transport(self) -> httpx2.MockTransport:
         return httpx2.MockTransport(self._answer_after_a_while)
@@ -82,7 +83,8 @@ class Scripted:
     def _answer(self, request: httpx2.Request) -> httpx2.Response:
         path, method = request.url.path, request.method
         if method == "GET":
-            return httpx2.Response(200, json=self._show(path))
+            shown = self._show(path)
+            return httpx2.Response(200 if shown is not None else 404, json=shown)
         self.commands += 1
         if self.commands == self.lose_at:
             raise httpx2.ConnectError("gone")
@@ -123,6 +125,8 @@ class Scripted:
         *_, owner, last = request.url.path.split("/")
         made = _id(subject, request.url.path, request.headers["Idempotency-Key"])
         if last == "feedback":
+            key = request.headers["Idempotency-Key"]
+            made = derived_id(derived_id(ISSUER, subject, "POST", "/feedback", key), "feedback")
             self.feedback.setdefault(made, "submitted")
         elif last in ("accept", "plan", "decline", "implement"):
             self.feedback[UUID(owner)] = last
@@ -181,6 +185,9 @@ class Scripted:
             return self._application(self.applicants[UUID(match[1])])
         if path == f"/communities/{self.community}":
             return self._community()
+        if match := re.fullmatch(r"/feedback/(.+)", path):
+            state = self.feedback.get(UUID(match[1]))
+            return state and {"status": state}
         if path.endswith("/todo"):
             return []
         return {"items": [{"status": state} for state in self.feedback.values()], "next": None}

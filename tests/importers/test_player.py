@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -191,6 +192,24 @@ async def test_a_refusal_of_the_platform_is_counted_under_its_rule(roomy: Plan) 
     assert report.complete
     assert report.accounting.fates["Comments.xml"][Fate.REFUSED, "daily-limit"] == 6
     assert report.refused_steps["comment: daily-limit"] == 10
+
+
+async def test_what_a_daily_limit_refused_is_not_tried_again_by_a_second_import(
+    named: Plan,
+) -> None:
+    platform = Scripted(refuse=_refuse_one_suggestion)
+    first = await _play(named, platform)
+    assert first.refused_steps["submit: daily-limit"] == 1
+    platform.refuse = lambda method, path, body: None
+    effects = dict(platform.effects)
+    second = await _play(named, platform)
+    assert platform.effects == effects
+    assert second.refused_steps[f"submit: {Why.REFUSED_BEFORE}"] == 1
+    assert second.complete
+
+
+def _refuse_one_suggestion(method: str, path: str, body: dict[str, Any]) -> str | None:
+    return "daily-limit" if "Schatten" in body.get("text", "") else None
 
 
 async def test_applications_of_one_instant_are_sent_one_by_one_and_votes_together(

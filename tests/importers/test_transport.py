@@ -32,7 +32,7 @@ def _transport(handler: Handler, *, patience_s: float = 5.0) -> tuple[Transport,
     mint = _Minted()
     http = httpx2.AsyncClient(transport=httpx2.MockTransport(handler))
     bases = {"feedback": "http://feedback.test/"}
-    return Transport(http, bases, mint, BRAND, patience_s=patience_s), mint
+    return Transport(http, bases, mint, BRAND, "https://issuer.test", patience_s=patience_s), mint
 
 
 def _in_turn(*answers: httpx2.Response | Exception) -> tuple[Handler, list[httpx2.Request]]:

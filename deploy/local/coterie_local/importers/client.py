@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
-from coterie_local.importers.transport import Answer, Send, Transport
+from coterie_chassis.decisions import derived_id
+from coterie_local.importers.transport import Answer, Refused, Send, Transport
 
 MEMBERSHIP = "membership"
 FEEDBACK = "feedback"
@@ -118,6 +120,21 @@ class CoterieClient:
             text=text,
             objective_id=objective and str(objective),
         )
+
+    async def submitted_before(self, send: Send, reader: Send) -> UUID | None:
+        """The suggestion that `submit` made with the key of `send`; None if it was refused.
+
+        A refusal leaves nothing behind, so asking again with the key would be judged anew.
+        """
+        who = (self.transport.issuer, send.caller.subject)
+        made = derived_id(derived_id(*who, "POST", "/feedback", send.key), "feedback")
+        try:
+            await self.transport.query(FEEDBACK, f"/feedback/{made}", reader)
+        except Refused as refusal:
+            if refusal.status != HTTPStatus.NOT_FOUND:
+                raise
+            return None
+        return made
 
     async def comment(self, send: Send, feedback: UUID, text: str) -> Answer:
         return await self._do(FEEDBACK, "POST", f"/feedback/{feedback}/comments", send, text=text)

@@ -71,6 +71,7 @@ class Why(StrEnum):
     LINKS_UNUSED = "links-are-not-played"
     DUPLICATE_ID = "id-seen-before"
     NOT_A_MEMBER = "not-a-member-then"
+    REFUSED_BEFORE = "refused-in-an-earlier-import"
     TARGET_NOT_PLAYED = "its-target-was-not-played"
 
 

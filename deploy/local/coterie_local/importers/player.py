@@ -9,8 +9,7 @@ A step is sent only when this history's own record says that it can be: its auth
 that instant, its target was played. The record is made of the platform's answers and times.
 
 Playing again changes nothing, even where the platform has forgotten the keys: what lies before
-the community's clock has been answered, so only the commands whose answers hold ids are sent
-again, and these find what they once made.
+the community's clock has been answered. What it made is looked up, never asked for anew.
 """
 
 from __future__ import annotations
@@ -184,14 +183,24 @@ class Player:
             return Outcome(Fate.REFUSED, Why.NOT_A_MEMBER)
         else:
             send = self._as_member(step, step.actor)
-        if step.at < self._answered_until and step.kind not in _MAKE_SOMETHING:
-            return Outcome(Fate.PLAYED)
+        if step.at < self._answered_until and step.kind is not StepKind.COMMENT:
+            return await self._answered_before(step, send)
         answer = await self._send(step, send, target)
         if step.actor is not None and step.kind not in _STAFF_DEEDS:
             self._introduced.add(step.actor)
         if step.kind not in _MAKE_SOMETHING:
             return Outcome(Fate.PLAYED)
-        made = created_id(answer)
+        return self._made(step, created_id(answer))
+
+    async def _answered_before(self, step: Step, send: Send) -> Outcome:
+        """Only a suggestion may have been refused by a rule that time undoes, a daily limit."""
+        if step.kind is not StepKind.SUBMIT:
+            return Outcome(Fate.PLAYED)
+        reader = Send(caller=staff_of(self.plan.community))
+        made = await self.client.submitted_before(send, reader)
+        return self._made(step, made) if made else Outcome(Fate.REFUSED, Why.REFUSED_BEFORE)
+
+    def _made(self, step: Step, made: UUID) -> Outcome:
         self.contributions[step.key] = made
         return Outcome(Fate.PLAYED, facts={"id": str(made)})
 

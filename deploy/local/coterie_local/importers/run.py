@@ -14,6 +14,7 @@ from coterie_local.importers.plan import Plan, StepKind
 from coterie_local.importers.player import Player, Progress
 from coterie_local.importers.report import Report
 from coterie_local.importers.transport import Mint, Transport
+from coterie_local.tokens import ISSUER
 
 EVENTS_OF_A_STEP: Final = {
     StepKind.APPLY: 5,
@@ -41,6 +42,7 @@ async def import_history(
     bases: Mapping[str, str],
     mint: Mint,
     brand_id: UUID,
+    issuer: str = ISSUER,
     journal: Path | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -50,7 +52,7 @@ async def import_history(
     `progress(done, total)` counts steps.
     """
     async with httpx2.AsyncClient(timeout=_TIMEOUT_S) as http:
-        client = CoterieClient(Transport(http, bases, mint, brand_id))
+        client = CoterieClient(Transport(http, bases, mint, brand_id, issuer))
         player = Player(plan, client, journal_path=journal)
         if progress is not None:
             player.progress = progress

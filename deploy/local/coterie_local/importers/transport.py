@@ -83,12 +83,16 @@ class Answer:
 
 @dataclass(slots=True)
 class Transport:
-    """Sends to the services at `bases` (service name to base URL) in one brand's name."""
+    """Sends to the services at `bases` (service name to base URL) in one brand's name.
+
+    `issuer` is that of the minted tokens: ids that follow from a key follow from it too.
+    """
 
     http: httpx2.AsyncClient
     bases: Mapping[str, str]
     mint: Mint
     brand_id: UUID
+    issuer: str
     patience_s: float = PATIENCE_S
     commands: int = 0
     _tokens: dict[Caller, tuple[float, str]] = field(default_factory=dict)

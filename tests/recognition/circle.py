@@ -271,9 +271,7 @@ class Circle:
 
     async def rewards(self, name: str | None = None) -> list[dict[str, Any]]:
         """All rewards, or those for one item, newest first."""
-        answer = await self.get(
-            f"/communities/{self.community_id}/rewards", params={"limit": 100}
-        )
+        answer = await self.get(f"/communities/{self.community_id}/rewards", params={"limit": 100})
         assert answer.status_code == 200, answer.text
         return [r for r in answer.json()["items"] if name in {None, r["item_name"]}]
 

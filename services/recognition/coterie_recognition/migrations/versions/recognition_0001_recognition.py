@@ -58,7 +58,10 @@ def _create_merit() -> None:
         sa.Column("sequence", sa.BigInteger, nullable=False),
         sa.Column("at", MOMENT, nullable=False),
         sa.Column(
-            "members", sa.ARRAY(sa.Uuid), nullable=False, comment="author and authors of duplicates"
+            "members",
+            postgresql.ARRAY(sa.Uuid),
+            nullable=False,
+            comment="author and authors of duplicates",
         ),
         sa.Column("label", sa.Text, comment="staff's name for it; of implementations"),
     )

@@ -6,19 +6,19 @@ codec, inbox and handlers.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import httpx2
 
-from coterie_chassis.auth import Role
-from coterie_chassis.testing import ISSUER, Harness, person
+from coterie_chassis.testing import ISSUER, Harness
 from coterie_contracts.envelope import Event
 from coterie_contracts.model import EventBody
 from coterie_local.importers.client import SERVICES, CoterieClient
 from coterie_local.importers.transport import Transport
+
+from .scripted import mint
 
 BRAND = uuid4()
 _PASSED_ON = frozenset({"content-type", "etag", "coterie-position", "retry-after"})
@@ -35,7 +35,7 @@ class RealServices(httpx2.AsyncBaseTransport):
     def client(self) -> CoterieClient:
         bases = {name: f"http://{name}.test" for name in SERVICES}
         http = httpx2.AsyncClient(transport=self)
-        return CoterieClient(Transport(http, bases, _mint, BRAND, ISSUER, patience_s=5.0))
+        return CoterieClient(Transport(http, bases, mint, BRAND, ISSUER, patience_s=5.0))
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         service = request.url.host.removesuffix(".test")
@@ -74,16 +74,3 @@ class RealServices(httpx2.AsyncBaseTransport):
     async def published(self) -> dict[str, int]:
         """How many events each service has published."""
         return {name: len(await each.published()) for name, each in self.running.items()}
-
-
-def _mint(subject: str, roles: Iterable[Role], *, brand: UUID | None = None) -> str:
-    """A token as the harness reads it."""
-    who = person(subject, *roles)
-    claims = {
-        "iss": who.issuer,
-        "sub": subject,
-        "roles": sorted(who.roles),
-        "brand": str(brand),
-        "communities": None,
-    }
-    return json.dumps(claims).encode().hex()

@@ -10,7 +10,7 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,11 +18,12 @@ from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 import httpx2
 
+from coterie_chassis.auth import Role
 from coterie_chassis.decisions import derived_id, member_id_of
+from coterie_chassis.testing import ISSUER, person
 from coterie_local.importers.client import SERVICES, CoterieClient
 from coterie_local.importers.transport import Transport
 
-ISSUER = "https://issuer.test"
 Body = dict[str, Any]
 
 
@@ -59,10 +60,6 @@ class Scripted:
     def client(self) -> CoterieClient:
         http = httpx2.AsyncClient(transport=self.transport())
         bases = {name: f"http://{name}.test" for name in SERVICES}
-
-        def mint(subject: str, roles: object, *, brand: UUID | None = None) -> str:
-            return subject
-
         return CoterieClient(Transport(http, bases, mint, uuid4(), ISSUER, patience_s=0.0))
 
     def transport(self) -> httpx2.MockTransport:
@@ -95,7 +92,8 @@ class Scripted:
         at = datetime.fromisoformat(told)
         self.moments.append(at)
         at = max(self.moments)
-        subject = request.headers["Authorization"].removeprefix("Bearer ")
+        token = request.headers["Authorization"].removeprefix("Bearer ")
+        subject = json.loads(bytes.fromhex(token))["sub"]
         made, shown = self._change(request, body, subject, at)
         return httpx2.Response(200, json=shown, headers={"Coterie-Position": f"{made};1"})
 
@@ -203,3 +201,16 @@ class Scripted:
             "member_position": f"{member};1" if admitted else None,
             "admitted_at": found.admitted_at and found.admitted_at.isoformat(),
         }
+
+
+def mint(subject: str, roles: Iterable[Role], *, brand: UUID | None = None) -> str:
+    """A token as the harness reads it."""
+    who = person(subject, *roles)
+    claims = {
+        "iss": who.issuer,
+        "sub": subject,
+        "roles": sorted(who.roles),
+        "brand": str(brand),
+        "communities": None,
+    }
+    return json.dumps(claims).encode().hex()

@@ -283,3 +283,30 @@ def test_there_is_no_switch_by_which_an_offer_skips_the_guard() -> None:
     offer = notice(OFFER, NOON, owed=True, parting=True, priority=Priority.HIGH)
     assert not put(of_value(8), offer, new)[1].sent
     assert LONG_AGO < NOON
+
+
+def test_an_offer_entered_late_must_not_break_the_cap_of_a_later_one() -> None:
+    policy = GuardPolicy(
+        offer_cap=2, offer_window_days=10, offer_ratio=1.0, offer_gap_days=0, community_cap=50
+    )
+    value = [notice(COMMUNITY, NOON - DAY * n) for n in range(1, 6)]
+    later = [notice(OFFER, NOON + DAY * n) for n in (1, 2)]
+    ledger = ledger_of(*value, *later, policy=policy)
+    assert ledger.offers(NOON, timedelta(days=10), NOON) == 0
+    decision = put(ledger, notice(OFFER, NOON), policy=policy)[1]
+    assert decision.reason is GuardReason.CAP
+    assert decision.figures.count_before == 0
+    before_their_window = put(ledger, notice(OFFER, NOON + DAY - DAY * 10), policy=policy)[1]
+    assert before_their_window.reason is not GuardReason.CAP
+
+
+def test_an_offer_entered_late_must_not_break_the_ratio_of_a_later_one() -> None:
+    policy = GuardPolicy(offer_cap=9, offer_gap_days=0)
+    ledger = ledger_of(*(notice(PERSONAL, NOON - DAY * n) for n in range(1, 5)))
+    alone = put(ledger, notice(OFFER, NOON), policy=policy)[1]
+    assert alone.sent
+    ledger, later = put(ledger, notice(OFFER, NOON + DAY), policy=policy)
+    assert later.sent
+    late = put(ledger, notice(OFFER, NOON), policy=policy)[1]
+    assert late.reason is GuardReason.RATIO
+    assert late.figures.offers_before == 0

@@ -7,7 +7,9 @@ from uuid import uuid4
 
 from sqlalchemy import select, text
 
+from coterie_chassis.testing import Harness
 from coterie_contracts import feedback, member, reward
+from coterie_contracts.community import ClockMode
 from coterie_contracts.notification import NotificationSent, NotificationSuppressed
 from coterie_notifications.domain.notices import notices_of
 from coterie_notifications.store.tables import metadata, notification
@@ -258,3 +260,18 @@ async def _somebody_waits(world: World) -> None:
             async with world.h.database.begin() as uow:
                 if (await uow.execute(waiting)).scalar_one():
                     return
+
+
+async def test_two_instances_that_hear_of_one_reward_at_once_tell_it_once(h: Harness) -> None:
+    world = World(h, clock=ClockMode.WALL)
+    await world.populate("ana")
+    for _ in range(15):
+        id_ = uuid4()
+        approved = world.reward(
+            reward.RewardApproved, "ana", START, id_, approved_by="policy", **ledgered()
+        )
+        issued = world.reward(reward.RewardIssued, "ana", START, id_, **ledgered())
+        await asyncio.gather(h.deliver(approved), h.deliver(issued))
+    assert await h.dead_letters() == []
+    sent = [e for e in await h.published(NotificationSent) if e.data.template == "reward"]
+    assert len(sent) == len({e.subject for e in sent}) == 15

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -145,7 +144,10 @@ def _row(decision: Decision, ledger_id: UUID | None, number: int | None) -> dict
         "channel": decision.deliveries[0].channel.value if decision.sent else None,
         "decided_at": notice.at,
         "params": notice.params,
-        "answers": [asdict(answer) for answer in decision.answers],
+        "answers": [
+            {"step": answer.step.value, "passed": answer.passed, "says": answer.says}
+            for answer in decision.answers
+        ],
         "policy_version": decision.policy_version,
         "time_zone": decision.zone.name,
         "local_day": local_day(notice.at, decision.zone),

@@ -67,7 +67,7 @@ class RealServices(httpx2.AsyncBaseTransport):
                         await other.deliver(*events)
 
     async def _fresh(self, name: str, service: Harness) -> list[Event[EventBody]]:
-        published = await service.published()
+        published = await service.published(EventBody)
         known, self._handed_over[name] = self._handed_over.get(name, 0), len(published)
         return published[known:]
 

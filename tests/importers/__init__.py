@@ -1,0 +1,1 @@
+"""Importers: reading, planning and playing real histories."""

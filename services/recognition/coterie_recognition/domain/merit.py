@@ -9,10 +9,12 @@ shrinkage, EigenTrust, Wilson.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from math import fsum
+from operator import attrgetter
 from typing import Final, NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -39,7 +41,7 @@ _PRAISED: Final = 500_000
 _MUTUAL: Final = 2
 _UNIT: Final = 1_000_000
 
-Pair: TypeAlias = tuple[UUID, UUID]
+Pair: TypeAlias = tuple[int, int]
 
 
 class Rating(NamedTuple):
@@ -85,11 +87,12 @@ class Standing:
 
 
 class _Said(NamedTuple):
-    contribution: UUID
-    rater: UUID
-    author: UUID
+    """A rating by numbers: of contribution, rater and author in the order of their ids."""
+
+    contribution: int
+    rater: int
+    author: int
     y: int
-    kind: ContributionKind
 
 
 def fold(
@@ -101,31 +104,38 @@ def fold(
     `outcomes` is each member's implementations standing plus verifications. `members` is how many
     the circle has.
     """
+    others = [r for r in ratings if r.rater_id != r.author_id]
+    people = sorted({r.rater_id for r in others} | {r.author_id for r in others})
+    pieces = {r.contribution_id: r.kind for r in others}
+    named = sorted(pieces)
+    person = {id_: number for number, id_ in enumerate(people)}
+    piece = {id_: number for number, id_ in enumerate(named)}
     said = sorted(
-        _Said(r.contribution_id, r.rater_id, r.author_id, round(r.value * _UNIT), r.kind)
-        for r in ratings
-        if r.rater_id != r.author_id
+        _Said(piece[r.contribution_id], person[r.rater_id], person[r.author_id], _whole(r.value))
+        for r in others
     )
     circle = (sum(s.y for s in said) / _UNIT + CIRCLE_PRIOR * AVERAGE) / (len(said) + CIRCLE_PRIOR)
-    habits = _habits(said, circle)
+    habits = _habits(said, circle) | {person.get(TEAM, -1): 0.0}
     damping = _damping(_favours(said))
     rated: dict[Pair, int] = defaultdict(int)
     for s in said:
         rated[s.rater, s.author] += 1
-    opinions = _opinions(said, circle, habits, damping, rated)
-    raters: dict[UUID, set[UUID]] = defaultdict(set)
-    for rater, author in rated:
-        raters[author].add(rater)
+    heard: dict[UUID, list[Voiced]] = defaultdict(list)
+    for number, author, voices, opinion in _opinions(said, circle, habits, damping, rated):
+        id_ = named[number]
+        weight = voices / (voices + VOICES_HALF)
+        heard[people[author]].append(Voiced(id_, pieces[id_], voices, opinion, weight))
+    raters = Counter(people[author] for _, author in rated)
     return {
         member: _standing(
-            member,
-            tuple(opinions.get(member, ())),
-            outcomes.get(member, 0),
-            len(raters[member]),
-            members,
+            member, tuple(heard[member]), outcomes.get(member, 0), raters[member], members
         )
         for member in sorted(raters.keys() | {m for m, n in outcomes.items() if n > 0})
     }
+
+
+def _whole(value: float) -> int:
+    return round(value * _UNIT)
 
 
 def nothing_said(member_id: UUID) -> Standing:
@@ -133,15 +143,14 @@ def nothing_said(member_id: UUID) -> Standing:
     return _standing(member_id, (), 0, 0, PROVISIONAL_RATERS + 1)
 
 
-def _habits(said: list[_Said], circle: float) -> dict[UUID, float]:
+def _habits(said: list[_Said], circle: float) -> dict[int, float]:
     """Step 2: who praises everything says little."""
-    total: dict[UUID, int] = defaultdict(int)
-    count: dict[UUID, int] = defaultdict(int)
+    total: dict[int, int] = defaultdict(int)
+    count: dict[int, int] = defaultdict(int)
     for s in said:
         total[s.rater] += s.y
         count[s.rater] += 1
-    habits = {r: (total[r] / _UNIT - n * circle) / (n + HABIT_PRIOR) for r, n in count.items()}
-    return habits | {TEAM: 0.0}
+    return {r: (total[r] / _UNIT - n * circle) / (n + HABIT_PRIOR) for r, n in count.items()}
 
 
 def _favours(said: list[_Said]) -> dict[Pair, float]:
@@ -155,8 +164,8 @@ def _favours(said: list[_Said]) -> dict[Pair, float]:
         for (r, a), n in praised.items()
         if n >= _MUTUAL and praised.get((a, r), 0) >= _MUTUAL
     }
-    total: dict[UUID, int] = defaultdict(int)
-    count: dict[UUID, int] = defaultdict(int)
+    total: dict[int, int] = defaultdict(int)
+    count: dict[int, int] = defaultdict(int)
     for s in said:
         if (s.rater, s.author) not in mutual:
             total[s.contribution] += s.y
@@ -175,7 +184,7 @@ def _favours(said: list[_Said]) -> dict[Pair, float]:
 
 def _damping(favours: Mapping[Pair, float]) -> dict[Pair, float]:
     """Step 4: rho below 1 where praise comes back through two or three hands."""
-    given: dict[UUID, dict[UUID, float]] = defaultdict(dict)
+    given: dict[int, dict[int, float]] = defaultdict(dict)
     for (giver, receiver), favour in favours.items():
         given[giver][receiver] = favour
     damping = {}
@@ -193,27 +202,21 @@ def _damping(favours: Mapping[Pair, float]) -> dict[Pair, float]:
 def _opinions(
     said: list[_Said],
     circle: float,
-    habits: Mapping[UUID, float],
+    habits: Mapping[int, float],
     damping: Mapping[Pair, float],
     rated: Mapping[Pair, int],
-) -> dict[UUID, list[Voiced]]:
-    """Steps 5 and 6, by author: one person has one voice about you."""
-    weights: dict[UUID, list[tuple[float, float]]] = defaultdict(list)
-    about: dict[UUID, _Said] = {}
-    for s in said:
-        pair = (s.rater, s.author)
-        weight = damping.get(pair, 1.0) / rated[pair]
-        weights[s.contribution].append((weight, s.y / _UNIT - circle - habits[s.rater]))
-        about[s.contribution] = s
-    opinions: dict[UUID, list[Voiced]] = defaultdict(list)
-    for contribution, pairs in weights.items():
-        voices = fsum(w for w, _ in pairs)
-        opinion = fsum(w * z for w, z in pairs) / voices
-        of = about[contribution]
-        opinions[of.author].append(
-            Voiced(contribution, of.kind, voices, opinion, voices / (voices + VOICES_HALF))
-        )
-    return opinions
+) -> Iterator[tuple[int, int, float, float]]:
+    """Steps 5 and 6: contribution, author, W and mean z; one person has one voice about you."""
+    for contribution, ratings in groupby(said, key=attrgetter("contribution")):
+        weights, products = [], []
+        author = -1
+        for s in ratings:
+            author = s.author
+            weight = damping.get((s.rater, author), 1.0) / rated[s.rater, author]
+            weights.append(weight)
+            products.append(weight * (s.y / _UNIT - circle - habits[s.rater]))
+        voices = fsum(weights)
+        yield contribution, author, voices, fsum(products) / voices
 
 
 def _standing(

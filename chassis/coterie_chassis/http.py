@@ -149,10 +149,27 @@ class Call:
             raise NotFound("community")
         mode = ClockMode(row.mode)
         at = self.uow.now if mode is ClockMode.WALL else row.now
-        if (occurred_at := self._occurred_at(mode)) is not None and occurred_at > at:
+        occurred_at = self.told_time()
+        if occurred_at is not None and mode is not ClockMode.DRIVEN:
+            raise Refusal(
+                "clock-not-driven", "This community runs on the wall clock; leave the time away."
+            )
+        if occurred_at is not None and occurred_at > at:
             at = occurred_at
             await self._runtime.advance_clock(self.uow, community_id, at)
         return self.cause(at, community_id=community_id, brand_id=row.brand_id, clock=mode)
+
+    async def advance_clock(self, cause: Cause, at: datetime) -> None:
+        """Move the cause's driven community to `at`, acting on what is due until then."""
+        if cause.community_id is not None:
+            await self._runtime.advance_clock(self.uow, cause.community_id, at)
+
+    def told_time(self) -> datetime | None:
+        """What `Coterie-Occurred-At` says, for importers alone. Raises `Forbidden` for others."""
+        if self._headers.occurred_at is None:
+            return None
+        self.require(Role.IMPORTER)
+        return self._headers.occurred_at.astimezone(UTC)
 
     def cause(
         self,
@@ -255,16 +272,6 @@ class Call:
         who = self.principal
         path = self._request.url.path
         return derived_id(who.issuer, who.subject, self._request.method, path, key)
-
-    def _occurred_at(self, mode: ClockMode) -> datetime | None:
-        if (at := self._headers.occurred_at) is None:
-            return None
-        self.require(Role.IMPORTER)
-        if mode is not ClockMode.DRIVEN:
-            raise Refusal(
-                "clock-not-driven", "This community runs on the wall clock; leave the time away."
-            )
-        return at.astimezone(UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,360 @@
+"""Commands and queries on communities."""
+
+from __future__ import annotations
+
+from datetime import datetime, time
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field, model_validator
+from sqlalchemy import func, select
+
+from coterie_chassis.auth import Role
+from coterie_chassis.decisions import Cause, Draft, NotFound, Refusal, derived_id
+from coterie_chassis.http import Api, Call, CommandBody, Done, TodoItem, View
+from coterie_chassis.store import bulk_insert
+from coterie_chassis.tables import community_clock
+from coterie_contracts.community import ClockAdvanced, ClockMode, CommunityStatus, Objective
+from coterie_membership import store
+from coterie_membership.domain import founding
+from coterie_membership.domain.admission import offer_free_seats
+from coterie_membership.domain.decision import Decision
+from coterie_membership.domain.people import ApplicationStatus, Community
+from coterie_membership.domain.requirements import Requirement, default_requirements, faults
+from coterie_membership.domain.seats import Seats
+from coterie_membership.domain.timing import Policy, checked_zone
+
+api = Api(tags=["communities"])
+
+Text280 = Annotated[str, Field(min_length=1, max_length=280)]
+
+
+class ObjectiveBody(CommandBody):
+    """What the community is for; `measure`, `baseline`, `target` and `by` say when it is met."""
+
+    objective_id: UUID | None = None
+    title: Text280
+    measure: str | None = Field(default=None, max_length=280)
+    baseline: str | None = Field(default=None, max_length=80)
+    target: str | None = Field(default=None, max_length=80)
+    by: datetime | None = None
+
+
+class CreateCommunity(CommandBody):
+    """A name, a time zone and one objective are enough; the rest has defaults."""
+
+    name: str = Field(min_length=1, max_length=80)
+    time_zone: str = Field(min_length=1, max_length=64)
+    objective: Text280 | None = None
+    objectives: list[ObjectiveBody] = Field(default_factory=list, max_length=2)
+    purpose: str = Field(default="", max_length=1_000)
+    audience: str = Field(default="", max_length=1_000)
+    member_promise: str = Field(default="", max_length=1_000)
+    capacity: int = Field(default=Policy.CAPACITY, ge=1, le=10_000)
+    quiet_from: time = time(21)
+    quiet_until: time = time(8)
+    clock: ClockMode = ClockMode.WALL
+    requirements: Requirement = Field(default_factory=default_requirements)
+
+    @model_validator(mode="after")
+    def _one_or_two_objectives(self) -> CreateCommunity:
+        if not self.objective and not self.objectives:
+            raise ValueError("name an objective: a community exists for one or two")
+        return self
+
+
+class SetObjectives(CommandBody):
+    objectives: list[ObjectiveBody] = Field(min_length=1, max_length=4)
+
+
+class SetCapacity(CommandBody):
+    capacity: int = Field(ge=1, le=10_000)
+
+
+class SetRequirements(CommandBody):
+    requirements: Requirement
+
+
+class PushClock(CommandBody):
+    now: AwareDatetime
+
+
+class SeatsView(View):
+    capacity: int
+    held: int
+    free: int
+    waitlisted: int
+
+
+class CommunityView(View):
+    community_id: UUID
+    name: str
+    purpose: str
+    audience: str
+    member_promise: str
+    status: CommunityStatus
+    full: bool
+    time_zone: str
+    quiet_from: time
+    quiet_until: time
+    clock: ClockMode
+    now: datetime
+    objectives: list[Objective]
+    requirements_version: int
+    requirements: dict[str, Any]
+    seats: SeatsView
+    version: int
+
+
+@api.query("/communities/{community_id}")
+async def show_community(call: Call, community_id: UUID) -> CommunityView:
+    """What anybody with a token may know of a community before applying."""
+    cause = await call.within(community_id)
+    found = await store.community_by_id(call.uow, community_id)
+    if found is None:
+        raise NotFound("community")
+    tree = await store.tree(call.uow, community_id, found.requirements_version)
+    waiting = await _count(call, community_id, ApplicationStatus.WAITLISTED)
+    return CommunityView(
+        community_id=community_id,
+        name=found.name,
+        purpose=found.purpose,
+        audience=found.audience,
+        member_promise=found.member_promise,
+        status=found.status,
+        full=not found.seats.free,
+        time_zone=found.time_zone,
+        quiet_from=found.quiet_from,
+        quiet_until=found.quiet_until,
+        clock=found.clock,
+        now=cause.at,
+        objectives=list(found.objectives),
+        requirements_version=found.requirements_version,
+        requirements=tree.model_dump(mode="json"),
+        seats=SeatsView(
+            capacity=found.seats.capacity,
+            held=found.seats.held,
+            free=found.seats.free,
+            waitlisted=waiting,
+        ),
+        version=found.version,
+    )
+
+
+@api.command("POST", "/communities", shows=show_community, status=201)
+async def create_community(call: Call, body: CreateCommunity) -> Done:
+    """Found a community as a draft; `open` lets people apply."""
+    call.require(Role.MANAGER)
+    if call.principal.brand_id is None:
+        raise Refusal("no-brand", "Your token names no brand to found a community for.")
+    if body.clock is ClockMode.DRIVEN:
+        call.require(Role.IMPORTER)
+    checked_zone(body.time_zone)
+    if found := faults(body.requirements):
+        raise Refusal("unusable-requirements", "; ".join(found) + ".", status=422)
+    community_id = call.new_id("community")
+    if (known := await store.community_by_id(call.uow, community_id)) is not None:
+        return Done(community_id, known.version, known.sequence)
+    at = call.told_time() or call.uow.now
+    community = _founded(call, community_id, body)
+    cause = call.cause(at, community_id=community_id, brand_id=community.brand_id, clock=body.clock)
+    clock = {
+        "community_id": community_id,
+        "brand_id": community.brand_id,
+        "mode": body.clock.value,
+        "now": at,
+    }
+    await bulk_insert(call.uow, community_clock, [clock])
+    await store.add_tree(call.uow, community_id, 1, body.requirements)
+    await store.save(call.uow, Decision(community), cause)
+    return Done(community_id, community.version, None)
+
+
+@api.command("POST", "/communities/{community_id}/open", shows=show_community)
+async def open_for_applications(call: Call, community_id: UUID) -> Done:
+    """Open a draft, or continue after a pause; what is free is offered to the waitlist."""
+    cause, decision = await _begin(call, community_id)
+    founding.open_community(decision)
+    await offer_to_waitlist(call, decision, cause)
+    return await _save(call, decision, cause)
+
+
+@api.command("POST", "/communities/{community_id}/pause", shows=show_community)
+async def pause_community(call: Call, community_id: UUID) -> Done:
+    """Take no applications for a while."""
+    cause, decision = await _begin(call, community_id)
+    founding.pause(decision)
+    return await _save(call, decision, cause)
+
+
+@api.command("POST", "/communities/{community_id}/close", shows=show_community)
+async def close_community(call: Call, community_id: UUID) -> Done:
+    """End the community."""
+    cause, decision = await _begin(call, community_id)
+    founding.close(decision)
+    return await _save(call, decision, cause)
+
+
+@api.command("PUT", "/communities/{community_id}/objectives", shows=show_community)
+async def set_objectives(call: Call, community_id: UUID, body: SetObjectives) -> Done:
+    """Set the one or two objectives; those not named any more are retired."""
+    cause, decision = await _begin(call, community_id)
+    founding.change_objectives(decision, _objectives(community_id, body.objectives))
+    return await _save(call, decision, cause)
+
+
+@api.command("PUT", "/communities/{community_id}/capacity", shows=show_community)
+async def set_capacity(call: Call, community_id: UUID, body: SetCapacity) -> Done:
+    """Change the number of seats. A lower one evicts nobody; new seats go to the waitlist."""
+    cause, decision = await _begin(call, community_id)
+    founding.resize(decision, body.capacity)
+    await offer_to_waitlist(call, decision, cause)
+    return await _save(call, decision, cause)
+
+
+@api.command("PUT", "/communities/{community_id}/requirements", shows=show_community)
+async def set_requirements(call: Call, community_id: UUID, body: SetRequirements) -> Done:
+    """A new version of the entry requirements; open applications keep the one they began with."""
+    cause, decision = await _begin(call, community_id)
+    version = founding.change_requirements(decision, body.requirements)
+    await store.add_tree(call.uow, community_id, version, body.requirements)
+    return await _save(call, decision, cause)
+
+
+@api.command("POST", "/communities/{community_id}/offer-seat", shows=show_community)
+async def offer_seat(call: Call, community_id: UUID) -> Done:
+    """Offer every free seat to the waitlist now."""
+    cause, decision = await _begin(call, community_id)
+    await offer_to_waitlist(call, decision, cause)
+    return await _save(call, decision, cause)
+
+
+@api.command("POST", "/communities/{community_id}/clock", shows=show_community)
+async def push_clock(call: Call, community_id: UUID, body: PushClock) -> Done:
+    """Push a driven clock forward; whatever is due by then happens first."""
+    call.require(Role.IMPORTER)
+    cause = await call.within(community_id)
+    call.staff(cause, Role.MANAGER)
+    if cause.clock is not ClockMode.DRIVEN:
+        raise Refusal("clock-not-driven", "This community runs on the wall clock.")
+    return await _move_clock(call, cause, ClockMode.DRIVEN, max(body.now, cause.at))
+
+
+@api.command("POST", "/communities/{community_id}/go-live", shows=show_community)
+async def go_live(call: Call, community_id: UUID) -> Done:
+    """Leave the driven clock for the wall clock, for good; open deadlines restart from now."""
+    cause = await call.within(community_id)
+    call.staff(cause, Role.MANAGER)
+    if cause.clock is not ClockMode.DRIVEN:
+        raise Refusal("clock-not-driven", "This community runs on the wall clock already.")
+    return await _move_clock(call, cause, ClockMode.WALL, call.uow.now)
+
+
+@api.query("/communities/{community_id}/todo")
+async def show_todo(call: Call, community_id: UUID) -> list[TodoItem]:
+    """Applications that wait for a decision, oldest first."""
+    call.staff(await call.within(community_id))
+    c = store.application.c
+    query = (
+        select(c.application_id, c.submitted_at)
+        .where(c.community_id == community_id, c.status == ApplicationStatus.SUBMITTED)
+        .order_by(c.submitted_at, c.application_id)
+        .limit(100)
+    )
+    return [
+        TodoItem(
+            what="An application waits for your decision.",
+            since=row.submitted_at,
+            subject_id=row.application_id,
+            for_whom=Role.MANAGER,
+            method="POST",
+            path=f"/applications/{row.application_id}/approve",
+        )
+        for row in await call.uow.rows(query)
+    ]
+
+
+async def offer_to_waitlist(
+    call: Call, decision: Decision, cause: Cause, *, passed_over: UUID | None = None
+) -> None:
+    """Offer what is free to the head of the waitlist."""
+    free = decision.community.seats.free
+    if free:
+        head = await store.waitlist(call.uow, decision.community.community_id, free + 1)
+        offer_free_seats(decision, head, passed_over=passed_over, at=cause.at)
+
+
+async def _begin(
+    call: Call, community_id: UUID, role: Literal[Role.MANAGER] = Role.MANAGER
+) -> tuple[Cause, Decision]:
+    cause = await call.within(community_id)
+    call.staff(cause, role)
+    decision = await store.begin(call.uow, community_id)
+    call.expect(decision.community.version)
+    return cause, decision
+
+
+async def _save(call: Call, decision: Decision, cause: Cause) -> Done:
+    await store.save(call.uow, decision, cause)
+    community = decision.community
+    return Done(community.community_id, community.version, community.sequence or None)
+
+
+async def _move_clock(call: Call, cause: Cause, mode: ClockMode, now: datetime) -> Done:
+    assert cause.community_id is not None  # noqa: S101 - `within` sets it
+    await call.advance_clock(cause, now)
+    decision = await store.begin(call.uow, cause.community_id)
+    community = decision.community.changed(clock=mode)
+    decision.community = community
+    cause = call.cause(now, community_id=cause.community_id, brand_id=cause.brand_id, clock=mode)
+    await call.uow.execute(
+        community_clock.update()
+        .where(community_clock.c.community_id == cause.community_id)
+        .values(mode=mode.value, now=now)
+    )
+    body = ClockAdvanced(community_id=community.community_id, mode=mode, now=now)
+    decision.publish(Draft(community.community_id, body, community.sequence))
+    if mode is ClockMode.WALL:
+        founding.publish_change(decision)
+    return await _save(call, decision, cause)
+
+
+def _founded(call: Call, community_id: UUID, body: CreateCommunity) -> Community:
+    assert call.principal.brand_id is not None  # noqa: S101 - checked by the caller
+    named = body.objectives or [ObjectiveBody(title=body.objective or "")]
+    return Community(
+        community_id=community_id,
+        brand_id=call.principal.brand_id,
+        name=body.name,
+        purpose=body.purpose,
+        audience=body.audience,
+        member_promise=body.member_promise,
+        status=CommunityStatus.DRAFT,
+        time_zone=body.time_zone,
+        quiet_from=body.quiet_from,
+        quiet_until=body.quiet_until,
+        clock=body.clock,
+        seats=Seats(body.capacity, body.capacity, 0, 0),
+        requirements_version=1,
+        objectives=tuple(_objectives(community_id, named)),
+    )
+
+
+def _objectives(community_id: UUID, bodies: list[ObjectiveBody]) -> list[Objective]:
+    return [
+        Objective(
+            objective_id=body.objective_id or derived_id(community_id, "objective", body.title),
+            title=body.title,
+        )
+        for body in bodies
+    ]
+
+
+async def _count(call: Call, community_id: UUID, status: ApplicationStatus) -> int:
+    c = store.application.c
+    query = (
+        select(func.count())
+        .select_from(store.application)
+        .where(c.community_id == community_id, c.status == status)
+    )
+    return int((await call.uow.execute(query)).scalar_one())

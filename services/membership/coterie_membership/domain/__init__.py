@@ -1,0 +1,1 @@
+"""What membership decides: entry requirements, seats, applications and members. Pure."""

@@ -1,0 +1,22 @@
+"""All that membership is made of."""
+
+from __future__ import annotations
+
+from coterie_chassis.service import Service
+from coterie_membership import handlers, store
+from coterie_membership.api import APIS
+from coterie_membership.settings import MembershipSettings
+
+service = Service(
+    name="membership",
+    settings=MembershipSettings,
+    apis=APIS,
+    sweeps=[
+        handlers.lapse_seat_offers,
+        handlers.expire_invitations,
+        handlers.end_suspensions,
+    ],
+    metadata=store.metadata,
+    migrations="coterie_membership.migrations",
+    circle=False,
+)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -51,6 +51,7 @@ class Scripted:
     applicants: dict[UUID, Applicant] = field(default_factory=dict)
     line: list[Applicant] = field(default_factory=list)
     feedback: dict[UUID, str] = field(default_factory=dict)
+    talk: dict[str, list[Body]] = field(default_factory=lambda: defaultdict(list))
     effects: dict[tuple[Any, ...], datetime] = field(default_factory=dict)
     moments: list[datetime] = field(default_factory=list)
     commands: int = 0
@@ -122,10 +123,13 @@ class Scripted:
         """
         *_, owner, last = request.url.path.split("/")
         made = _id(subject, request.url.path, request.headers["Idempotency-Key"])
+        who, key = (ISSUER, subject, "POST"), request.headers["Idempotency-Key"]
         if last == "feedback":
-            key = request.headers["Idempotency-Key"]
-            made = derived_id(derived_id(ISSUER, subject, "POST", "/feedback", key), "feedback")
+            made = derived_id(derived_id(*who, "/feedback", key), "feedback")
             self.feedback.setdefault(made, "submitted")
+        elif last == "comments":
+            made = derived_id(derived_id(*who, request.url.path, key), "comment")
+            self.talk[owner].append({"comment_id": str(made)})
         elif last in ("accept", "plan", "decline", "implement"):
             self.feedback[UUID(owner)] = last
         elif last in ("rating", "clock"):
@@ -185,7 +189,7 @@ class Scripted:
             return self._community()
         if match := re.fullmatch(r"/feedback/(.+)", path):
             state = self.feedback.get(UUID(match[1]))
-            return state and {"status": state}
+            return state and {"status": state, "talk": self.talk[match[1]]}
         if path.endswith("/todo"):
             return []
         return {"items": [{"status": state} for state in self.feedback.values()], "next": None}

@@ -121,13 +121,17 @@ class CoterieClient:
             objective_id=objective and str(objective),
         )
 
+    def made_by(self, send: Send, path: str, kind: str) -> UUID:
+        """The id of what a command with the key of `send` makes at `path`."""
+        who = (self.transport.issuer, send.caller.subject)
+        return derived_id(derived_id(*who, "POST", path, send.key), kind)
+
     async def submitted_before(self, send: Send, reader: Send) -> UUID | None:
         """The suggestion that `submit` made with the key of `send`; None if it was refused.
 
         A refusal leaves nothing behind, so asking again with the key would be judged anew.
         """
-        who = (self.transport.issuer, send.caller.subject)
-        made = derived_id(derived_id(*who, "POST", "/feedback", send.key), "feedback")
+        made = self.made_by(send, "/feedback", "feedback")
         try:
             await self.transport.query(FEEDBACK, f"/feedback/{made}", reader)
         except Refused as refusal:
@@ -135,6 +139,13 @@ class CoterieClient:
                 raise
             return None
         return made
+
+    async def commented_before(self, send: Send, reader: Send, feedback: UUID) -> UUID | None:
+        """The comment that `comment` made with the key of `send`; None if it was refused."""
+        made = self.made_by(send, f"/feedback/{feedback}/comments", "comment")
+        answer = await self.transport.query(FEEDBACK, f"/feedback/{feedback}", reader)
+        said = {item["comment_id"] for item in answer.body["talk"]}
+        return made if str(made) in said else None
 
     async def comment(self, send: Send, feedback: UUID, text: str) -> Answer:
         return await self._do(FEEDBACK, "POST", f"/feedback/{feedback}/comments", send, text=text)

@@ -183,8 +183,8 @@ class Player:
             return Outcome(Fate.REFUSED, Why.NOT_A_MEMBER)
         else:
             send = self._as_member(step, step.actor)
-        if step.at < self._answered_until and step.kind is not StepKind.COMMENT:
-            return await self._answered_before(step, send)
+        if step.at < self._answered_until:
+            return await self._answered_before(step, send, target)
         answer = await self._send(step, send, target)
         if step.actor is not None and step.kind not in _STAFF_DEEDS:
             self._introduced.add(step.actor)
@@ -192,12 +192,15 @@ class Player:
             return Outcome(Fate.PLAYED)
         return self._made(step, created_id(answer))
 
-    async def _answered_before(self, step: Step, send: Send) -> Outcome:
-        """Only a suggestion may have been refused by a rule that time undoes, a daily limit."""
-        if step.kind is not StepKind.SUBMIT:
+    async def _answered_before(self, step: Step, send: Send, target: UUID | None) -> Outcome:
+        """What an earlier import made is looked up; what it did to something was done."""
+        if step.kind not in _MAKE_SOMETHING:
             return Outcome(Fate.PLAYED)
         reader = Send(caller=staff_of(self.plan.community))
-        made = await self.client.submitted_before(send, reader)
+        if target is None:
+            made = await self.client.submitted_before(send, reader)
+        else:
+            made = await self.client.commented_before(send, reader, target)
         return self._made(step, made) if made else Outcome(Fate.REFUSED, Why.REFUSED_BEFORE)
 
     def _made(self, step: Step, made: UUID) -> Outcome:

@@ -1,0 +1,134 @@
+"""The tree of requirements: three-valued, monotone, and explained."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coterie_contracts.member import Verdict
+from coterie_membership.domain.requirements import (
+    Agreement,
+    AllOf,
+    AnyOf,
+    AtLeast,
+    Dossier,
+    Invitation,
+    ManagerApproval,
+    Purchase,
+    Question,
+    Questionnaire,
+    Requirement,
+    StaffVerdict,
+    default_requirements,
+    faults,
+    judge,
+    leaves,
+    why,
+)
+
+AT = datetime(2026, 5, 1, tzinfo=UTC)
+RULES = Agreement(document="house-rules")
+
+
+def trees() -> st.SearchStrategy[Requirement]:
+    leaf = st.sampled_from([RULES, Invitation(), ManagerApproval(), Purchase()])
+    return st.recursive(
+        leaf,
+        lambda inner: st.one_of(
+            st.lists(inner, min_size=1, max_size=3).map(lambda of: AllOf(of=tuple(of))),
+            st.lists(inner, min_size=1, max_size=3).map(lambda of: AnyOf(of=tuple(of))),
+            st.lists(inner, min_size=1, max_size=3).map(lambda of: AtLeast(n=1, of=tuple(of))),
+        ),
+        max_leaves=6,
+    )
+
+
+def staff(verdict: Verdict, found_at: datetime = AT) -> StaffVerdict:
+    return StaffVerdict(verdict=verdict, evidence="order 17", found_at=found_at)
+
+
+def test_the_default_needs_house_rules_and_an_invitation_or_an_approval() -> None:
+    tree = default_requirements()
+    agreed = {"house-rules": "1"}
+
+    assert judge(tree, Dossier(), at=AT).outcome is Verdict.UNMET
+    assert judge(tree, Dossier(agreements=agreed), at=AT).outcome is Verdict.UNKNOWN
+    assert judge(tree, Dossier(agreements=agreed, invited_by="manager"), at=AT).satisfied
+    assert judge(tree, Dossier(agreements=agreed, approvals=("m",)), at=AT).satisfied
+
+
+@given(trees())
+def test_waiving_every_leaf_satisfies_any_tree(tree: Requirement) -> None:
+    waived = {path: staff(Verdict.WAIVED) for path, _ in leaves(tree)}
+
+    assert judge(tree, Dossier(verdicts=waived), at=AT).satisfied
+
+
+@given(trees(), st.data())
+def test_a_better_verdict_never_makes_an_application_worse(
+    tree: Requirement, data: st.DataObject
+) -> None:
+    order = [Verdict.UNMET, Verdict.UNKNOWN, Verdict.MET]
+    paths = [path for path, _ in leaves(tree)]
+    before = {path: data.draw(st.sampled_from(order)) for path in paths}
+    better = data.draw(st.sampled_from(paths))
+    after = {**before, better: Verdict.MET}
+
+    def outcome(verdicts: dict[str, Verdict]) -> int:
+        found = {path: staff(verdict) for path, verdict in verdicts.items()}
+        return order.index(judge(tree, Dossier(verdicts=found), at=AT).outcome)
+
+    assert outcome(after) >= outcome(before)
+
+
+def test_evidence_with_a_window_counts_only_inside_it() -> None:
+    tree = Purchase(within_days=30)
+    dossier = Dossier(verdicts={"root": staff(Verdict.MET)})
+
+    assert judge(tree, dossier, at=AT + timedelta(days=30)).satisfied
+    assert judge(tree, dossier, at=AT + timedelta(days=31)).outcome is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("answers", "rule", "met"),
+    [
+        ({"a?": "yes", "b?": "anything"}, None, True),
+        ({"a?": " YES ", "b?": "x"}, None, True),
+        ({"a?": "no", "b?": "x"}, None, False),
+        ({"a?": "no", "b?": "x"}, 1, True),
+        ({"a?": "no", "b?": "  "}, 1, False),
+    ],
+)
+def test_a_questionnaire_passes_by_its_rule(
+    answers: dict[str, str], rule: int | None, met: bool
+) -> None:
+    questions = (Question(text="a?", accepted=("yes",)), Question(text="b?"))
+    tree = Questionnaire(questions=questions, pass_rule=rule)
+
+    assert judge(tree, Dossier(answers=answers), at=AT).satisfied is met
+
+
+def test_the_same_manager_approves_once() -> None:
+    tree = ManagerApproval(n=2)
+
+    assert not judge(tree, Dossier(approvals=("m", "m")), at=AT).satisfied
+    assert judge(tree, Dossier(approvals=("m", "n")), at=AT).satisfied
+
+
+def test_an_agreement_to_another_version_is_none() -> None:
+    tree = Agreement(document="house-rules", version="2")
+
+    assert not judge(tree, Dossier(agreements={"house-rules": "1"}), at=AT).satisfied
+
+
+def test_every_verdict_is_explained() -> None:
+    for verdict in judge(default_requirements(), Dossier(), at=AT).leaves:
+        assert why(verdict).endswith(".")
+
+
+def test_a_tree_that_asks_for_more_than_it_has_is_refused() -> None:
+    assert faults(AtLeast(n=3, of=(RULES, RULES))) == ["root asks for 3 of 2"]
+    assert faults(default_requirements()) == []

@@ -194,6 +194,17 @@ async def test_a_refusal_of_the_platform_is_counted_under_its_rule(roomy: Plan) 
     assert report.refused_steps["comment: daily-limit"] == 10
 
 
+async def test_a_journal_of_a_platform_that_was_wiped_is_set_aside(
+    named: Plan, tmp_path: Path
+) -> None:
+    journal = tmp_path / "journal.jsonl"
+    first, wiped = Scripted(), Scripted()
+    await _play(named, first, journal)
+    report = await _play(named, wiped, journal)
+    assert report.resumed == 0
+    assert wiped.effects == first.effects
+
+
 async def test_what_a_daily_limit_refused_is_not_tried_again_by_a_second_import(
     named: Plan,
 ) -> None:

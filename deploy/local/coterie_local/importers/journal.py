@@ -35,9 +35,13 @@ def digest_of(plan: Plan) -> str:
 
 
 class Journal:
-    """Outcomes by step key. Use as a context manager; `path` None keeps nothing."""
+    """Outcomes by step key. Use as a context manager; `path` None keeps nothing.
 
-    def __init__(self, path: Path | None, *, plan: str, community: str) -> None:
+    `anew` says that the community has not lived yet: a journal of a platform that was wiped.
+    """
+
+    def __init__(self, path: Path | None, *, plan: str, community: str, anew: bool = False) -> None:
+        self._anew = anew
         self._path = path
         self._head = {"plan": plan, "community": community}
         self._file: IO[str] | None = None
@@ -85,7 +89,7 @@ class Journal:
         if not path.exists():
             return 0
         lines = path.read_bytes().splitlines(keepends=True)
-        if not lines or _parsed(lines[0]) != self._head:
+        if self._anew or not lines or _parsed(lines[0]) != self._head:
             path.replace(path.with_name(f"{path.name}.old"))
             return 0
         whole = len(lines[0])

@@ -72,7 +72,10 @@ class Player:
         founded = await found(self.client, self.plan)
         community_id, self._answered_until = founded.community_id, founded.now
         with Journal(
-            self.journal_path, plan=digest_of(self.plan), community=str(community_id)
+            self.journal_path,
+            plan=digest_of(self.plan),
+            community=str(community_id),
+            anew=founded.now < self.plan.starts_at,
         ) as self._journal:
             self._admissions = Admissions(
                 client=self.client,

@@ -72,7 +72,7 @@ class SuggestionMachine(RuleBasedStateMachine):
 
     @rule()
     def merge(self) -> None:
-        self.attempt(lambda: suggestion.merge(self.item, self.root, cause(), duplicates_of_it=0))
+        self.attempt(lambda: suggestion.merge(self.item, self.root, cause(), is_root=False))
 
     @rule()
     def unmerge(self) -> None:
@@ -176,19 +176,19 @@ def test_declining_needs_a_reason_that_the_author_can_read() -> None:
 
 def test_duplicates_form_a_star_of_depth_one() -> None:
     root, other, leaf = submitted(), submitted(), submitted()
-    merged = suggestion.merge(leaf, root, cause(), duplicates_of_it=0).suggestions[-1]
+    merged = suggestion.merge(leaf, root, cause(), is_root=False).suggestions[-1]
 
     with pytest.raises(Refusal, match="root-is-duplicate"):
-        suggestion.merge(other, merged, cause(), duplicates_of_it=0)
+        suggestion.merge(other, merged, cause(), is_root=False)
     with pytest.raises(Refusal, match="has-duplicates"):
-        suggestion.merge(root, other, cause(), duplicates_of_it=1)
+        suggestion.merge(root, other, cause(), is_root=True)
     with pytest.raises(Refusal, match="own-duplicate"):
-        suggestion.merge(root, root, cause(), duplicates_of_it=0)
+        suggestion.merge(root, root, cause(), is_root=False)
 
 
 def test_an_unmerge_restores_the_duplicate_as_it_was() -> None:
     before, root = submitted(), submitted()
-    merged = suggestion.merge(before, root, cause(), duplicates_of_it=0).suggestions[-1]
+    merged = suggestion.merge(before, root, cause(), is_root=False).suggestions[-1]
 
     after = suggestion.unmerge(merged, cause()).suggestions[-1]
 
@@ -198,7 +198,7 @@ def test_an_unmerge_restores_the_duplicate_as_it_was() -> None:
 
 def test_withdrawing_a_root_frees_its_duplicates() -> None:
     root, leaf = submitted(), submitted()
-    merged = suggestion.merge(leaf, root, cause(), duplicates_of_it=0).suggestions[-1]
+    merged = suggestion.merge(leaf, root, cause(), is_root=False).suggestions[-1]
 
     decision = suggestion.withdraw(root, cause(), [merged])
 

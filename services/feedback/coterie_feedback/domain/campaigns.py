@@ -14,7 +14,7 @@ from uuid import UUID
 from coterie_chassis.decisions import Cause, Draft, Refusal
 from coterie_contracts.feedback import CampaignClosed, CampaignLaunched
 
-__all__ = ["LASTS", "Campaign", "CampaignStatus", "check_joining", "close", "launch"]
+__all__ = ["LASTS", "Campaign", "CampaignStatus", "close", "joined", "launch"]
 
 LASTS: Final = timedelta(days=14)
 
@@ -93,9 +93,10 @@ def close(campaign: Campaign, cause: Cause) -> tuple[Campaign, Draft]:
     return closed, Draft(campaign.campaign_id, body, closed.sequence)
 
 
-def check_joining(campaign: Campaign | None, member_id: UUID) -> None:
-    """Raises `Refusal` unless a suggestion of this member may answer the campaign now."""
+def joined(campaign: Campaign | None, member_id: UUID) -> Campaign:
+    """The campaign that a suggestion of this member answers, if it asks them now."""
     if campaign is None or campaign.status is not CampaignStatus.LAUNCHED:
         raise Refusal("no-such-campaign", "There is no such campaign running here.")
     if member_id not in campaign.audience:
         raise Refusal("not-in-audience", "This campaign asks those who were members at its launch.")
+    return campaign

@@ -165,9 +165,9 @@ def mark_gone(round_: Round, member_id: UUID, cause: Cause) -> tuple[Round, Deci
     return _close(round_, mine[0], cause, LookState.NOT_ASKABLE)
 
 
-def reopen(suggestion: Suggestion, implementation: Implementation, cause: Cause) -> Decision:
+def reopen(suggestion: Suggestion, implementation: Implementation | None, cause: Cause) -> Decision:
     """A manager reopens what was not confirmed, after three rounds or sooner."""
-    if suggestion.status is not Status.UNCONFIRMED:
+    if suggestion.status is not Status.UNCONFIRMED or implementation is None:
         raise Refusal("wrong-state", "Only an unconfirmed suggestion can be reopened by a manager.")
     round_ = Round(suggestion=suggestion, implementation=implementation, look_agains=())
     return _judged(round_, cause, Verdict(Status.REOPENED, VerifiedBy.MANAGER))[1]

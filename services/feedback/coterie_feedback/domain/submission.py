@@ -49,5 +49,4 @@ def too_many() -> Refusal:
     return Refusal(
         "daily-limit",
         f"You have made {A_DAY} suggestions today; the next one can be made tomorrow.",
-        status=429,
     )

@@ -162,9 +162,7 @@ def withdraw(suggestion: Suggestion, cause: Cause, duplicates: Sequence[Suggesti
     return decision
 
 
-def merge(
-    duplicate: Suggestion, root: Suggestion, cause: Cause, *, duplicates_of_it: int
-) -> Decision:
+def merge(duplicate: Suggestion, root: Suggestion, cause: Cause, *, is_root: bool) -> Decision:
     """Join a duplicate to its root. Nothing of the duplicate is copied, so unmerging is exact."""
     if duplicate.feedback_id == root.feedback_id:
         raise Refusal("own-duplicate", "A suggestion cannot be a duplicate of itself.")
@@ -174,7 +172,7 @@ def merge(
         )
     if root.status in (Status.WITHDRAWN, Status.DECLINED):
         raise Refusal("root-is-closed", f"That one is {root.status.value}; nothing can follow it.")
-    if duplicates_of_it:
+    if is_root:
         raise Refusal("has-duplicates", "Others were merged into this one; unmerge them first.")
     body = FeedbackMerged(**duplicate.facts, root_id=root.feedback_id)
     return moved(duplicate, cause, Status.DUPLICATE, Deed.MERGED, body, root_id=root.feedback_id)

@@ -31,6 +31,7 @@ __all__ = [
     "Support",
     "appreciated",
     "asks",
+    "check_appreciable",
     "in_good_standing",
     "rate",
     "rated",
@@ -180,15 +181,22 @@ def supported(given: Support, sequence: int) -> Draft:
     return Draft(given.support_id, FeedbackUnsupported(**facts), sequence)
 
 
-def appreciated(contribution: Contribution, value: bool, sequence: int) -> Draft:
-    """Staff marked a contribution, or took that back; an aggregate of its own."""
+def check_appreciable(contribution: Contribution) -> UUID:
+    """The author of a contribution that staff may mark. Raises `Refusal`."""
     if contribution.author_id is None:
         raise Refusal("written-by-team", "What the team writes is not appreciated.")
+    if contribution.gone:
+        raise Refusal("taken-back", "This was taken back.")
+    return contribution.author_id
+
+
+def appreciated(contribution: Contribution, value: bool, sequence: int) -> Draft:
+    """Staff marked a contribution, or took that back; an aggregate of its own."""
     body = ContributionAppreciated(
         contribution_id=contribution.contribution_id,
         contribution_kind=contribution.kind,
         community_id=contribution.community_id,
-        author_id=contribution.author_id,
+        author_id=check_appreciable(contribution),
         appreciated=value,
         contributed_at=contribution.contributed_at,
     )

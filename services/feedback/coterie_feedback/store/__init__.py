@@ -1,0 +1,8 @@
+"""The tables of feedback, and how states are loaded from and saved to them.
+
+Lock order, for commands, batches and deadlines alike: the community's clock row (the chassis takes
+it where time moves), then rows of `feedback` in the order of their ids, then rows of `look_again`
+in the order of theirs, then at most one row of `support`, `rating`, `appreciation` or `campaign`.
+Whoever takes more than one row of `feedback` at once on a driven community first waits for its
+clock row, because deadlines there lock suggestions one after the other.
+"""

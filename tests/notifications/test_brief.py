@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import uuid4
 
+from coterie_chassis.testing import Harness
 from coterie_contracts import feedback, member, reward
-from coterie_contracts.community import CommunityStatus
+from coterie_contracts.community import ClockMode, CommunityStatus
 
 from .world import DAY, HOUR, START, World, ledgered
 
@@ -112,3 +113,17 @@ async def test_only_staff_read_the_brief(world: World) -> None:
     assert (await world.h.get(path, as_=world.who("ana"))).status_code == 403
     other = World(world.h)
     assert (await world.h.get(path, as_=other.manager)).status_code == 404
+
+
+async def test_after_an_outage_live_staff_get_one_brief_and_not_one_for_each_week(
+    h: Harness,
+) -> None:
+    world = World(h, clock=ClockMode.WALL)
+    await world.populate("ana")
+    await h.sweep()
+    path = f"/communities/{world.community_id}/staff-inbox"
+    items = (await h.get(path, as_=world.manager)).json()["items"]
+    assert [item["sent_at"][:10] for item in items] == ["2024-03-11"]
+    assert "Seats: 1 of 10 held" in items[0]["text"]
+    todo = await h.get(f"/communities/{world.community_id}/todo", as_=world.manager)
+    assert todo.json() == []

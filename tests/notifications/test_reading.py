@@ -159,3 +159,31 @@ async def test_a_suggestion_declined_is_told_without_blame(world: World) -> None
     await world.h.deliver(world.suggestion(feedback.FeedbackDeclined, "ana", START + DAY))
     item = (await world.inbox("ana"))[0]
     assert item["title"] == "We decided against a suggestion of yours"
+
+
+async def test_staff_read_what_was_withheld_and_why_without_the_words(world: World) -> None:
+    await world.populate("ana", "bo")
+    await world.offer(START + DAY)
+    path = f"/communities/{world.community_id}/decisions"
+    first = await world.h.get(path, as_=world.manager, params={"outcome": "suppressed", "limit": 1})
+    page = first.json()
+    assert len(page["items"]) == 1
+    params = {"outcome": "suppressed", "cursor": page["next"]}
+    second = (await world.h.get(path, as_=world.manager, params=params)).json()
+    assert second["next"] is None
+    items = page["items"] + second["items"]
+    assert {item["recipient_id"] for item in items} == {
+        str(world.member_id("ana")),
+        str(world.member_id("bo")),
+    }
+    assert {item["reason"] for item in items} == {"ratio"}
+    assert not {"text", "title"} & set(items[0])
+    steps = await world.h.get(f"/notifications/{items[0]['id']}/guard", as_=world.manager)
+    assert steps.json()["steps"][-1] == {
+        "step": "ratio",
+        "passed": False,
+        "says": "0 + 1 offers to 0 messages of value in 28 d, at most 0.25 of them",
+    }
+    assert (await world.h.get(path, as_=world.who("ana"))).status_code == 403
+    bad = await world.h.get(path, as_=world.manager, params={"cursor": "e30"})
+    assert bad.status_code == 400

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from coterie_chassis.circle import Community
 from coterie_chassis.decisions import Draft, NotFound, Refusal
 from coterie_chassis.http import Api, Call, CommandBody, Done, Page, page_of
 from coterie_contracts.notification import NotificationClass, NotificationMarked
+from coterie_notifications.api.paging import following, position
 from coterie_notifications.api.views import GuardView, NoticeView, guard_view, notice_view
 from coterie_notifications.store import reading
 
@@ -117,19 +117,14 @@ async def _own(call: Call, notification_id: UUID, *, lock: bool = False) -> Row[
 
 
 async def _page(call: Call, community: Community, person_id: UUID | None) -> Page[NoticeView]:
-    cursor, limit = call.page.cursor, call.page.limit
-    before = None
-    if cursor is not None:
-        before = (datetime.fromisoformat(cursor["at"]), UUID(cursor["id"]))
+    limit = call.page.limit
     rows = await reading.inbox_page(
-        call.uow, community.community_id, person_id, limit=limit + 1, before=before
+        call.uow, community.community_id, person_id, limit=limit + 1, before=position(call)
     )
     secret = await _secret(call)
-    items = [notice_view(row, community, secret) for row in rows[:limit]]
-    if len(rows) <= limit:
-        return page_of(items, None)
-    last = rows[limit - 1]
-    return page_of(items, {"at": last.decided_at.isoformat(), "id": str(last.id)})
+    return page_of(
+        [notice_view(row, community, secret) for row in rows[:limit]], following(rows, limit)
+    )
 
 
 async def _community(call: Call, community_id: UUID) -> Community:

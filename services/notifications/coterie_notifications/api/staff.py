@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -11,12 +11,9 @@ from pydantic import Field
 from coterie_chassis import circle
 from coterie_chassis.auth import Role
 from coterie_chassis.decisions import Draft, NotFound, Refusal
-from coterie_chassis.http import Api, Call, CommandBody, Done, TodoItem
-from coterie_notifications.api.views import (
-    BriefView,
-    PolicyView,
-    brief_view,
-)
+from coterie_chassis.http import Api, Call, CommandBody, Done, Page, TodoItem, page_of
+from coterie_notifications.api.paging import following, position
+from coterie_notifications.api.views import BriefView, DecisionView, PolicyView, brief_view
 from coterie_notifications.domain.policy import GuardPolicy, in_force
 from coterie_notifications.domain.quiet_hours import zone_of
 from coterie_notifications.domain.templates import render
@@ -83,6 +80,32 @@ async def show_brief(call: Call, community_id: UUID) -> BriefView:
     if community is None:
         raise NotFound("community")
     return brief_view(await brief_of(call.uow, community, cause.at))
+
+
+@api.query("/communities/{community_id}/decisions", paged=True)
+async def show_decisions(
+    call: Call, community_id: UUID, outcome: Literal["sent", "suppressed"] | None = None
+) -> Page[DecisionView]:
+    """What the guard decided, newest first; each one's steps stand under its `/guard`."""
+    call.staff(await call.within(community_id))
+    limit = call.page.limit
+    rows = await reading.decisions_page(
+        call.uow, community_id, outcome, limit=limit + 1, before=position(call)
+    )
+    items = [
+        DecisionView(
+            id=row.id,
+            recipient_id=row.recipient_id,
+            notification_class=row.notification_class,
+            template=row.template,
+            cause_id=row.cause_id,
+            decided_at=row.decided_at,
+            outcome=row.state,
+            reason=row.reason,
+        )
+        for row in rows[:limit]
+    ]
+    return page_of(items, following(rows, limit))
 
 
 @api.query("/communities/{community_id}/todo")

@@ -57,6 +57,19 @@ class GuardView(View):
     steps: list[StepView]
 
 
+class DecisionView(View):
+    """A decision of the guard, without the words that its recipient read."""
+
+    id: UUID
+    recipient_id: UUID
+    notification_class: NotificationClass
+    template: str
+    cause_id: UUID
+    decided_at: datetime
+    outcome: Literal["sent", "suppressed"]
+    reason: str
+
+
 class PreferencesView(View):
     member_id: UUID
     unsubscribed: list[str]

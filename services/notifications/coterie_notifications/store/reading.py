@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import Row, Select, select, text
 
 from coterie_chassis.store import UnitOfWork, bulk_insert
 from coterie_notifications.store import tables
 
 __all__ = [
+    "decisions_page",
     "inbox_page",
     "load_notification",
     "load_preference",
@@ -37,29 +38,51 @@ async def inbox_page(
 ) -> Sequence[Row[Any]]:
     """Up to `limit` sent notifications of a person, or of the staff, newest first."""
     n = tables.notification.c
-    statement = (
-        select(tables.notification)
-        .where(n.community_id == community_id)
-        .where(n.state == "sent")
-        .order_by(n.decided_at.desc(), n.id.desc())
-        .limit(limit)
-    )
+    statement = _newest_first(community_id, limit, before).where(n.state == "sent")
     statement = statement.where(
         n.recipient_id == community_id if person_id is None else n.person_id == person_id
     )
-    if before is not None:
-        at, id_ = before
-        statement = statement.where((n.decided_at < at) | ((n.decided_at == at) & (n.id < id_)))
     return await uow.rows(statement)
 
 
+async def decisions_page(
+    uow: UnitOfWork,
+    community_id: UUID,
+    outcome: str | None,
+    *,
+    limit: int,
+    before: tuple[datetime, UUID] | None,
+) -> Sequence[Row[Any]]:
+    """Up to `limit` decisions of the guard, newest first; `outcome` is sent or suppressed."""
+    statement = _newest_first(community_id, limit, before)
+    if outcome is not None:
+        statement = statement.where(tables.notification.c.state == outcome)
+    return await uow.rows(statement)
+
+
+def _newest_first(
+    community_id: UUID, limit: int, before: tuple[datetime, UUID] | None
+) -> Select[Any]:
+    n = tables.notification.c
+    statement = (
+        select(tables.notification)
+        .where(n.community_id == community_id)
+        .order_by(n.decided_at.desc(), n.id.desc())
+        .limit(limit)
+    )
+    if before is None:
+        return statement
+    at, id_ = before
+    return statement.where((n.decided_at < at) | ((n.decided_at == at) & (n.id < id_)))
+
+
 async def unread_by_staff(uow: UnitOfWork, community_id: UUID, limit: int) -> Sequence[Row[Any]]:
-    """Notices to the staff that nobody has read yet, oldest first."""
+    """Notices to the staff that nobody has read yet, oldest first; a brief asks for nothing."""
     n = tables.notification.c
     statement = (
         select(tables.notification)
         .where(n.community_id == community_id, n.recipient_id == community_id)
-        .where(n.state == "sent", n.read_at.is_(None))
+        .where(n.state == "sent", n.read_at.is_(None), n.template != "monday_brief")
         .order_by(n.decided_at, n.id)
         .limit(limit)
     )

@@ -270,10 +270,18 @@ class Circle:
         return next(policy for policy in found if policy["name"] == name)
 
     async def rewards(self, name: str | None = None) -> list[dict[str, Any]]:
-        """All rewards, or those for one item, newest first."""
-        answer = await self.get(f"/communities/{self.community_id}/rewards", params={"limit": 100})
-        assert answer.status_code == 200, answer.text
-        return [r for r in answer.json()["items"] if name in {None, r["item_name"]}]
+        """All rewards, or those for one item, newest first, page by page."""
+        found: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            params = {"limit": 40} | ({"cursor": cursor} if cursor else {})
+            answer = await self.get(f"/communities/{self.community_id}/rewards", params=params)
+            assert answer.status_code == 200, answer.text
+            found += answer.json()["items"]
+            if (cursor := answer.json()["next"]) is None:
+                break
+        assert len({r["reward_id"] for r in found}) == len(found)
+        return [r for r in found if name in {None, r["item_name"]}]
 
     async def advance(self, days: float) -> None:
         """Move the driven clock with a command of the importer."""

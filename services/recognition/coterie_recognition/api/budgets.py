@@ -14,7 +14,6 @@ from coterie_chassis.decisions import Cause, NotFound, Refusal, derived_id
 from coterie_chassis.http import Api, Call, CommandBody, Done, Page, View, page_of
 from coterie_chassis.store import bulk_insert
 from coterie_contracts.model import Currency
-from coterie_contracts.reward import HeldFor
 from coterie_recognition.domain.desk import Desk
 from coterie_recognition.domain.ledger import Budget, is_low
 from coterie_recognition.settings import RecognitionSettings
@@ -137,7 +136,7 @@ async def fund_budget(call: Call, budget_id: UUID, body: Fund) -> Done:
     call.expect(budget.version)
     desk.drafts.append((cause, budget.fund(body.amount_minor, cause)))
     desk.turn_on_funded(cause)
-    desk.retry_waiting(cause, HeldFor.BUDGET)
+    desk.move_up(cause)
     await desks.save_desks(call.uow, {desk.community_id: desk})
     return Done(budget_id, budget.version, budget.sequence)
 
@@ -170,7 +169,7 @@ async def add_codes(call: Call, pool_id: UUID, body: AddCodes) -> Done:
     pool.total += added
     await call.uow.execute(_GROWN, {"pool": pool_id, "free": pool.free, "total": pool.total})
     desk.turn_on_funded(cause)
-    desk.retry_waiting(cause, HeldFor.POOL, HeldFor.BUDGET)
+    desk.move_up(cause)
     await desks.save_desks(call.uow, {desk.community_id: desk})
     return Done(pool_id)
 

@@ -72,7 +72,7 @@ class AtHand:
             return HeldFor.SUSPENDED, None
         if reward.is_free:
             return None
-        return self._limit(reward, at) or self._shortage(reward)
+        return self._limit(reward, at) or self._shortage(reward, at)
 
     def _limit(self, reward: Reward, at: datetime) -> Obstacle | None:
         policy = self.policies[reward.policy_id, reward.policy_version]
@@ -90,24 +90,27 @@ class AtHand:
                 return HeldFor.COOLDOWN, cooled
         return None
 
-    def _shortage(self, reward: Reward) -> Obstacle | None:
+    def _shortage(self, reward: Reward, at: datetime) -> Obstacle | None:
+        place = (reward.queued_at or at, reward.reward_id)
         if reward.budget_id is not None:
             budget = self.budgets[reward.budget_id]
-            if budget.available < reward.amount_minor or self._is_behind(reward, HeldFor.BUDGET):
+            if budget.available < reward.amount_minor or self._is_behind(
+                reward, place, HeldFor.BUDGET
+            ):
                 return HeldFor.BUDGET, None
         if reward.pool_id is not None:
             pool = self.pools[reward.pool_id]
-            if pool.free < 1 or self._is_behind(reward, HeldFor.POOL):
+            if pool.free < 1 or self._is_behind(reward, place, HeldFor.POOL):
                 return HeldFor.POOL, None
         return None
 
-    def _is_behind(self, reward: Reward, reason: HeldFor) -> bool:
+    def _is_behind(self, reward: Reward, place: tuple[datetime, UUID], reason: HeldFor) -> bool:
         """Whether somebody stands before it in the line for the same money or codes."""
         for other in self.rewards.values():
             if other.reward_id == reward.reward_id or not other.waits_for(reason):
                 continue
             of_money = other.budget_id == reward.budget_id
             same_line = of_money if reason is HeldFor.BUDGET else other.pool_id == reward.pool_id
-            if same_line and (reward.queued_at is None or other.place < reward.place):
+            if same_line and other.place < place:
                 return True
         return False

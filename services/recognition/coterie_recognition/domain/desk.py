@@ -117,6 +117,7 @@ class Desk(AtHand):
         if reward.status is Status.HELD:
             reward.held_since = cause.at
         self.pay(reward, cause)
+        self.move_up(cause)
 
     def reject(self, reward: Reward, cause: Cause) -> None:
         """A manager decides against it."""
@@ -125,6 +126,7 @@ class Desk(AtHand):
         self._expect(reward, Status.PROPOSED, Status.HELD)
         self._become(reward, Status.REJECTED)
         self.drafts.append((cause, reward.said(RewardRejected, cause)))
+        self.move_up(cause)
 
     def retry(self, reward: Reward, cause: Cause) -> None:
         """A manager has a held or failed reward tried again."""
@@ -135,12 +137,17 @@ class Desk(AtHand):
         else:
             reward.held_since = cause.at
             self.pay(reward, cause)
+            self.move_up(cause)
+
+    def move_up(self, cause: Cause) -> None:
+        """Pay who now comes first in the lines for money and codes."""
+        self.retry_waiting(cause, HeldFor.BUDGET, HeldFor.POOL)
 
     def retry_waiting(self, cause: Cause, *reasons: HeldFor) -> None:
         """Try again, in their order, who waits for one of `reasons`."""
-        waiting = [r for r in self.rewards.values() if any(r.waits_for(one) for one in reasons)]
-        for reward in sorted(waiting, key=lambda r: r.place):
-            self.pay(reward, cause)
+        for reward in sorted(self.rewards.values(), key=lambda r: r.place):
+            if any(reward.waits_for(reason) for reason in reasons):
+                self.pay(reward, cause)
 
     def pay(self, reward: Reward, cause: Cause) -> None:
         """Approve and issue a decided reward if nothing stands in the way, else hold it."""
@@ -189,6 +196,7 @@ class Desk(AtHand):
         reward.attempts += 1
         if reward.attempts >= MOST_ATTEMPTS:
             self._release(reward, cause)
+            self.move_up(cause)
             return
         self._become(reward, Status.FAILED)
         self.drafts.append((cause, reward.said(RewardFailed, cause, attempt=reward.attempts)))
@@ -208,7 +216,7 @@ class Desk(AtHand):
         self._become(reward, Status.REVERSED)
         self._forget_given(reward)
         self._enter(RewardReversed, reward, cause, Move.RETURN)
-        self.retry_waiting(cause, HeldFor.BUDGET)
+        self.move_up(cause)
 
     def end(self, reward: Reward, cause: Cause) -> None:
         """The member was removed or erased: what is not yet theirs is not paid."""
@@ -216,6 +224,7 @@ class Desk(AtHand):
             self._release(reward, cause)
         elif reward.status in OPEN:
             self._expire(reward, cause)
+        self.move_up(cause)
 
     def come_due(self, reward: Reward, cause: Cause) -> None:
         """A deadline of this reward came; `cause.at` is the deadline."""
@@ -233,6 +242,7 @@ class Desk(AtHand):
             elif reward.held_since and cause.at >= reward.held_since + DECIDE_AFTER:
                 reward.overdue = True
                 self._changed(reward)
+        self.move_up(cause)
 
     def _propose(self, policy: Policy, member: UUID, trigger: Trigger) -> None:
         item = self.items[policy.item_id]
@@ -275,14 +285,11 @@ class Desk(AtHand):
         self._become(reward, Status.EXPIRED)
         self._forget_given(reward)
         self._enter(RewardExpired, reward, cause, Move.RETURN if was_issued else None)
-        if was_issued:
-            self.retry_waiting(cause, HeldFor.BUDGET)
 
     def _release(self, reward: Reward, cause: Cause) -> None:
         self._become(reward, Status.ABANDONED)
         self._forget_given(reward)
         self._enter(RewardAbandoned, reward, cause, Move.RELEASE)
-        self.retry_waiting(cause, HeldFor.BUDGET)
 
     def _forget_given(self, reward: Reward) -> None:
         self.given.get(reward.member_id, {}).pop(reward.reward_id, None)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from coterie_chassis.service import Service
+from coterie_chassis.tables import idempotency
 from coterie_chassis.testing import Harness, harness
 from coterie_feedback.service import service
 
@@ -25,3 +26,14 @@ async def world(h: Harness) -> World:
     made = World(h)
     await made.begin("ann", "bob", "cem", "dee")
     return made
+
+
+@pytest.fixture
+def forget_keys(h: Harness) -> Callable[[], Awaitable[None]]:
+    """Drops the stored outcomes of commands, as their retention does."""
+
+    async def drop() -> None:
+        async with h.database.begin() as uow:
+            await uow.execute(idempotency.delete())
+
+    return drop

@@ -143,7 +143,7 @@ class World:
     ) -> httpx2.Response:
         """A command now, with a key of its own; `expect` is its status."""
         at = self.now if self.clock is ClockMode.DRIVEN else None
-        key = key or f"k{next(self.keys)}"
+        key = key or f"{self.community_id}/{next(self.keys)}"
         answer = await self.h.request(method, path, body, as_=as_, key=key, **{"at": at, **options})
         if expect is not None:
             assert answer.status_code == expect, answer.text
@@ -174,7 +174,8 @@ class World:
     async def built(self, name: str, *supporters: str) -> UUID:
         item = await self.planned(name)
         for supporter in supporters:
-            await self.support(item, supporter)
+            if supporter != name:
+                await self.support(item, supporter)
         await self.implement(item)
         return item
 

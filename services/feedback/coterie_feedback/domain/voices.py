@@ -111,7 +111,7 @@ def rate(
         raise Refusal("written-by-team", "What the team writes is not rated.")
     if contribution.gone:
         raise Refusal("taken-back", "This was taken back and is rated no more.")
-    rating_id = uuid5(contribution.contribution_id, str(rater_id))
+    rating_id = uuid5(contribution.contribution_id, f"rating:{rater_id}")
     return Rating(
         rating_id=rating_id,
         contribution_id=contribution.contribution_id,

@@ -50,14 +50,12 @@ async def another_runs(uow: UnitOfWork, campaign: Campaign) -> bool:
 
 
 async def put_campaigns(uow: UnitOfWork, campaigns: Collection[Campaign]) -> None:
-    """Save campaigns and their deadlines in one statement each."""
+    """Save campaigns, and the deadlines of those that run, in one statement each."""
     rows = [asdict(one) for one in sorted(campaigns, key=lambda one: one.campaign_id)]
     await bulk_upsert(uow, tables.campaign, rows, keys=("campaign_id",))
     for one in campaigns:
         if one.status is CampaignStatus.LAUNCHED and one.closes_at is not None:
             uow.schedule(CLOSE, one.campaign_id, one.community_id, one.closes_at)
-        elif one.status is CampaignStatus.CLOSED:
-            uow.cancel(CLOSE, one.campaign_id)
 
 
 def _campaign(row: Row[Any]) -> Campaign:

@@ -120,8 +120,6 @@ async def save(uow: UnitOfWork, decisions: Sequence[Decision]) -> None:
     for one in look_agains.values():
         if one.state is LookState.REQUESTED:
             uow.schedule(LAPSE, one.look_again_id, one.community_id, one.due_at)
-        else:
-            uow.cancel(LAPSE, one.look_again_id)
     for decision in decisions:
         uow.publish(decision.cause, *decision.drafts)
 

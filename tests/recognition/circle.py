@@ -56,9 +56,10 @@ STATUS = {
 class Circle:
     """A community with helpers to make what happens in it; `now` is its driven clock."""
 
-    def __init__(self, h: Harness, now: datetime) -> None:
+    def __init__(self, h: Harness, now: datetime, clock: ClockMode = ClockMode.DRIVEN) -> None:
         self.h = h
         self.now = now
+        self.clock = clock
         self.community_id = uuid4()
         self.brand_id = uuid4()
         self.manager = person("manager", Role.MANAGER, brand=self.brand_id)
@@ -79,7 +80,7 @@ class Circle:
             at=at or self.now,
             community_id=self.community_id,
             brand_id=self.brand_id,
-            clock=ClockMode.DRIVEN,
+            clock=self.clock,
         )
 
     def opened(self, zone: str = "Europe/Berlin") -> Event[CommunityOpened]:
@@ -90,7 +91,7 @@ class Circle:
             time_zone=zone,
             quiet_from=time(21),
             quiet_until=time(8),
-            clock=ClockMode.DRIVEN,
+            clock=self.clock,
             capacity=200,
             objectives=(),
             requirements_version=1,

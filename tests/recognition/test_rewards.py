@@ -50,6 +50,7 @@ async def verify(circle: Circle, *authors: UUID) -> list[UUID]:
     """A verified item of each author; the items."""
     items = [uuid4() for _ in authors]
     for item, author in zip(items, authors, strict=True):
+        circle.now += timedelta(minutes=1)
         await circle.h.deliver(circle.verified(item, author))
     return items
 
@@ -356,7 +357,7 @@ async def test_an_unrevealed_code_is_reversed_with_a_correcting_entry(circle: Ci
 
 async def test_a_revealed_code_cannot_be_taken_back(circle: Circle) -> None:
     (ada,) = await circle.admit("ada")
-    await stocked(circle)
+    await stocked(circle, codes=1)
     await verify(circle, ada)
     (coffee,) = await circle.rewards(COFFEE)
     path = f"/rewards/{coffee['reward_id']}"

@@ -5,6 +5,7 @@ from coterie_chassis.service import Service, periodic
 from coterie_recognition import handlers, store
 from coterie_recognition.api import budgets, catalogue, merit, rewards, todo
 from coterie_recognition.handlers.deadlines import close_seasons, look_at_rewards
+from coterie_recognition.handlers.providing import issue_through_providers
 from coterie_recognition.handlers.refold import refold_merit
 from coterie_recognition.settings import RecognitionSettings
 
@@ -30,6 +31,7 @@ service = Service(
     sweeps=[look_at_rewards, close_seasons],
     tasks=[
         periodic("refold", lambda settings: settings.refold_interval, refold_merit),
+        periodic("providers", 5.0, issue_through_providers),
     ],
     metadata=store.metadata,
     migrations="coterie_recognition.migrations",

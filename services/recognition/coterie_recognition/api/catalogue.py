@@ -30,6 +30,7 @@ from coterie_recognition.domain.catalogue import (
     check,
 )
 from coterie_recognition.domain.desk import Desk
+from coterie_recognition.providers import PROVIDERS
 from coterie_recognition.store import catalogue, desks, rows, tables
 
 api = Api(tags=["catalogue and policies"])
@@ -197,6 +198,9 @@ async def _put_in_force(call: Call, desk: Desk, policy: Policy, cause: Cause) ->
         raise NotFound("item")
     if policy.budget_id is not None and policy.budget_id not in desk.budgets:
         raise NotFound("budget")
+    item = desk.items[policy.item_id]
+    if policy.active and (provider := item.spec.provided_by) not in {None, *PROVIDERS}:
+        raise Refusal("provider-not-there", f"Nobody here delivers through {provider!r}.")
     desk.set_policy(policy, cause)
     await desks.save_desks(call.uow, {desk.community_id: desk})
     return Done(policy.policy_id, policy.version, policy.version)

@@ -98,7 +98,8 @@ async def list_rewards(
 async def approve(call: Call, reward_id: UUID) -> Done:
     """Approve a proposed or held reward; it is paid at once if nothing stands in the way."""
     cause, desk, reward = await _at_desk(call, reward_id)
-    desk.approve(reward, call.principal.actor, caller_in(call, reward.community_id), cause)
+    manager = f"person:{call.principal.person_id}"
+    desk.approve(reward, manager, caller_in(call, reward.community_id), cause)
     return await _decided(call, desk, reward)
 
 

@@ -33,6 +33,8 @@ CAP_REWARDS: Final = 2
 CAP_MINOR: Final = 5_500
 COOLDOWN_DAYS: Final = 14
 POOL_LOW: Final = 5
+DONATIONS: Final = "donations"
+"""The provider that passes donations on."""
 
 Name = Annotated[str, Field(min_length=1, max_length=80)]
 Amount = Annotated[int, Field(gt=0, le=100_000_000, description="minor units")]
@@ -48,6 +50,11 @@ class _Spec(BaseModel):
 
     @property
     def pool(self) -> UUID | None:
+        return None
+
+    @property
+    def provided_by(self) -> str | None:
+        """The name of the provider who delivers it, if one does."""
         return None
 
 
@@ -90,6 +97,10 @@ class ProviderGift(_Spec):
     def amount(self) -> int:
         return self.amount_minor
 
+    @property
+    def provided_by(self) -> str | None:
+        return self.provider
+
 
 class EarlyAccess(_Spec):
     """A look at something before everybody else, until a date or for good."""
@@ -109,6 +120,10 @@ class Donation(_Spec):
     @property
     def amount(self) -> int:
         return self.amount_minor
+
+    @property
+    def provided_by(self) -> str | None:
+        return DONATIONS
 
 
 class Thanks(_Spec):

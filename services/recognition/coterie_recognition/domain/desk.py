@@ -35,6 +35,7 @@ from coterie_recognition.domain.catalogue import CLAIMED, PROVIDED, Policy, anno
 from coterie_recognition.domain.ledger import Budget, Move
 from coterie_recognition.domain.rewards import (
     DECIDE_AFTER,
+    FIRST_RETRY,
     GIVEN,
     MOST_ATTEMPTS,
     OPEN,
@@ -134,6 +135,7 @@ class Desk(AtHand):
         reward.overdue = False
         if reward.status is Status.FAILED:
             self._become(reward, Status.APPROVED)
+            reward.retry_at = None
         else:
             reward.held_since = cause.at
             self.pay(reward, cause)
@@ -175,9 +177,9 @@ class Desk(AtHand):
 
     def issue(self, reward: Reward, cause: Cause) -> None:
         """It is the member's from now on."""
-        self._expect(reward, Status.APPROVED)
+        self._expect(reward, Status.APPROVED, Status.FAILED)
         self._become(reward, Status.ISSUED)
-        reward.issued_at = cause.at
+        reward.issued_at, reward.uncertain, reward.retry_at = cause.at, False, None
         self._enter(RewardIssued, reward, cause, Move.SPEND)
 
     def deliver(self, reward: Reward, cause: Cause) -> None:
@@ -191,15 +193,22 @@ class Desk(AtHand):
         self.drafts.append((cause, reward.said(RewardDelivered, cause)))
 
     def fail(self, reward: Reward, cause: Cause) -> None:
-        """An attempt to issue failed; after the last one it is given up."""
+        """An attempt to issue failed; the pauses grow, and after the last one it is given up."""
         self._expect(reward, Status.APPROVED, Status.FAILED)
-        reward.attempts += 1
+        reward.attempts, reward.uncertain = reward.attempts + 1, False
         if reward.attempts >= MOST_ATTEMPTS:
             self._release(reward, cause)
             self.move_up(cause)
             return
         self._become(reward, Status.FAILED)
+        reward.retry_at = cause.at + FIRST_RETRY * 4**reward.attempts
         self.drafts.append((cause, reward.said(RewardFailed, cause, attempt=reward.attempts)))
+
+    def doubt(self, reward: Reward) -> None:
+        """A provider did not answer in time: from now on it is asked, never called anew."""
+        self._expect(reward, Status.APPROVED, Status.FAILED)
+        reward.uncertain = True
+        self._changed(reward)
 
     def reverse(self, reward: Reward, cause: Cause) -> None:
         """Take an issued reward back, unless it has left our hands."""

@@ -36,6 +36,7 @@ NO_CURRENCY: Final = "XXX"
 DECIDE_AFTER: Final = timedelta(days=30)
 UNCLAIMED_AFTER: Final = timedelta(days=180)
 MOST_ATTEMPTS: Final = 5
+FIRST_RETRY: Final = timedelta(minutes=5)
 
 
 class Status(StrEnum):
@@ -89,7 +90,8 @@ class Reward:
 
     `cause_id` is the root feedback. `decided_by` is `policy` or the manager who approved, also
     while it is held. `queued_at` is its place among those that wait for money or codes; `overdue`
-    takes it out of that line until a manager decides. `sequence` counts published changes.
+    takes it out of that line until a manager decides. `uncertain`: a provider was called and did
+    not answer in time, so it is asked and never called anew. `sequence` counts published changes.
     """
 
     reward_id: UUID
@@ -118,6 +120,7 @@ class Reward:
     approved_at: datetime | None = None
     issued_at: datetime | None = None
     attempts: int = 0
+    uncertain: bool = False
     sequence: int = 0
     version: int = 0
     changed_by: UUID | None = None

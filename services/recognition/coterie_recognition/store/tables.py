@@ -278,6 +278,7 @@ reward: Final = Table(
     Column("approved_at", _moment),
     Column("issued_at", _moment),
     Column("attempts", Integer, nullable=False),
+    Column("uncertain", Boolean, nullable=False, comment="sent, and the answer is not known"),
     Column("sequence", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
     UniqueConstraint("policy_id", "member_id", "cause_id", name="reward_once_per_cause"),

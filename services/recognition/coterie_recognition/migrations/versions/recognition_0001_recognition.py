@@ -258,6 +258,9 @@ def _create_rewards() -> None:
         sa.Column("approved_at", MOMENT),
         sa.Column("issued_at", MOMENT),
         sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column(
+            "uncertain", sa.Boolean, nullable=False, comment="sent, and the answer is not known"
+        ),
         sa.Column("sequence", sa.BigInteger, nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),
         sa.UniqueConstraint("policy_id", "member_id", "cause_id", name="reward_once_per_cause"),

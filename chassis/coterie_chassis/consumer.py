@@ -175,6 +175,7 @@ class LaneConsumer:
                 await self._handle([event], uow)
                 if uow.refusals:
                     raise uow.refusals[-1][1]
+                await self._advance_positions([event], uow)
         except Exception as error:
             if is_transient(error):
                 raise
@@ -194,7 +195,7 @@ class LaneConsumer:
                 if uow.refusals:
                     raise _SomeRefused
             await self._forget_erased(work, uow)
-            await self._advance_positions(work, uow)
+            await self._advance_positions([event for _, event in work.events], uow)
             await self._set_aside(work, uow)
         return work
 
@@ -315,12 +316,12 @@ class LaneConsumer:
             await deadletter.purge(uow, self.lane, erased)
             work.letters = [letter for letter in work.letters if letter.subject not in erased]
 
-    async def _advance_positions(self, work: _Work, uow: UnitOfWork) -> None:
+    async def _advance_positions(self, events: Sequence[AnyEvent], uow: UnitOfWork) -> None:
         """What `Coterie-After` waits for; facts of the bulk lane are not waited for."""
         if self.lane is Lane.BULK:
             return
         highest: dict[UUID, int] = {}
-        for _, event in work.events:
+        for event in events:
             if event.sequence is not None:
                 highest[event.subject] = max(event.sequence, highest.get(event.subject, 0))
         rows = [{"subject": s, "sequence": n} for s, n in sorted(highest.items())]

@@ -170,7 +170,7 @@ class ContributionRated(EventBody):
 
     topic: ClassVar[str] = "contribution.rated"
 
-    rating_id: UUID = Field(description="uuid5(contribution_id, rater_id)")
+    rating_id: UUID = Field(description="uuid5(contribution_id, `rating:` and rater_id)")
     contribution_id: UUID
     contribution_kind: ContributionKind
     community_id: UUID

@@ -10,8 +10,10 @@ import asyncio
 import json
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Final, NoReturn
@@ -93,6 +95,33 @@ def up(
             time.sleep(_CHECK_S)
         raise LocalFault(f"{fault}; the rest was stopped too")
     console.print("stopped; nothing was left running")
+
+
+@app.command()
+def demo(
+    *,
+    members: Annotated[int, typer.Option(help="people who apply; 16 at least")] = 16,
+    seed: Annotated[int, typer.Option(help="the same seed makes the same choices")] = 1,
+    report: ReportFile = None,
+    data: Annotated[
+        Path | None, typer.Option(help="keep what the platform stores here; default: nothing")
+    ] = None,
+    kafka: Kafka = "embedded",
+    postgres: Postgres = "embedded",
+    port_base: PortBase = None,
+) -> None:
+    """Play a season of one community, tell what came of it, audit it, and stop."""
+    from coterie_local.demo.play import run_demo  # noqa: PLC0415 - see the module's docstring
+
+    told = None
+    with Interruptible(), temporary(data) as folder:
+        options = _options(folder, kafka, postgres, port_base)
+        told = run_demo(console, options, members=members, seed=seed, report=report)
+    if told is None:
+        raise LocalFault("the demo was interrupted; nothing was left running")
+    if not told.audit.ok(require_facts=True):
+        raise typer.Exit(1)
+    console.print("Next: [bold]make up[/] keeps it running for you; docs/index.md is the map.")
 
 
 @app.command()
@@ -193,6 +222,16 @@ def _import(
         raise typer.Exit(1)
 
 
+@contextmanager
+def temporary(data: Path | None) -> Iterator[Path]:
+    """`data`, or a folder that is gone afterwards."""
+    if data is not None:
+        yield data
+        return
+    with tempfile.TemporaryDirectory(prefix="coterie-") as folder:
+        yield Path(folder)
+
+
 class Interruptible:
     """End the block in order on Ctrl-C, TERM or a closed terminal; later ones are ignored.
 
@@ -227,9 +266,12 @@ def _options(data: Path, kafka: str, postgres: str, port_base: int | None) -> Op
 
 def _welcome(platform: Platform, *, empty: bool) -> None:
     """Greet; the community that is loaded without `--empty` brings its own people and requests."""
+    from coterie_local.demo.play import play_once  # noqa: PLC0415
+    from coterie_local.demo.tour import requests  # noqa: PLC0415
     from coterie_local.welcome import greet  # noqa: PLC0415
 
-    greet(console, platform)
+    community_id = None if empty else play_once(console, platform)
+    greet(console, platform, requests=requests(platform, community_id))
 
 
 def _bootstrap(kafka: str | None, data: Path) -> str:

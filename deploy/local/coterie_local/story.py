@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from itertools import groupby
+from math import fsum
+from typing import Final, TypeGuard
 from uuid import UUID
 
 from coterie_contracts import feedback, notification, reward
@@ -51,11 +53,7 @@ def story(records: Iterable[Record], feedback_id: UUID) -> list[Line]:
         raise NoStory(f"the log has no suggestion {feedback_id}")
     depths = _depths(events)
     events.sort(key=lambda e: (e.time, e.recorded_time, depths[e.id], _rank(e.data), e.id))
-    return [
-        Line(event.time, topic_of(type(event.data)).owner, text, event.id)
-        for event in events
-        if (text := sentence(event.data)) is not None
-    ]
+    return list(_lines(events))
 
 
 async def story_on_kafka(bootstrap: str, feedback_id: UUID) -> list[Line]:
@@ -70,6 +68,26 @@ async def story_on_kafka(bootstrap: str, feedback_id: UUID) -> list[Line]:
 def tell(lines: Iterable[Line]) -> str:
     """The story as text, a line an event: when, by which service, what."""
     return "\n".join(f"{line.at:%d %b %Y %H:%M}  {line.service:<14} {line.text}" for line in lines)
+
+
+def _lines(events: Iterable[Event[EventBody]]) -> Iterator[Line]:
+    """A line an event; ratings that follow each other are told in one."""
+    for rated, group in groupby(events, key=_is_rating):
+        told = list(group)
+        if rated and len(told) > 1:
+            values = [event.data.value for event in told if _is_rating(event)]
+            average = fsum(values) / len(values)
+            text = f"{len(told)} ratings of it and of its comments: {average:.2f} of 1 on average."
+            yield Line(told[0].time, topic_of(type(told[0].data)).owner, text, told[0].id)
+            continue
+        for event in told:
+            if (text_of_one := sentence(event.data)) is not None:
+                owner = topic_of(type(event.data)).owner
+                yield Line(event.time, owner, text_of_one, event.id)
+
+
+def _is_rating(event: Event[EventBody]) -> TypeGuard[Event[feedback.ContributionRated]]:
+    return isinstance(event.data, feedback.ContributionRated)
 
 
 def _rank(data: EventBody) -> int:

@@ -1,0 +1,1 @@
+"""A season of one community, played through the public interfaces on a driven clock."""

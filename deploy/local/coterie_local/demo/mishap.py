@@ -1,0 +1,66 @@
+"""A defect in production, planted on purpose: what it holds back waits, and comes back in order.
+
+A trigger in one service's database fails for one member. The service sets the event aside, later
+events of that member wait behind it, everybody else goes on. Once the trigger is gone, the
+operator's `redrive` applies what waited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import asyncpg
+
+from coterie_local.platform import Platform
+from coterie_local.processes import LocalFault
+
+__all__ = ["dead_letter", "planted", "redrive"]
+
+_PATIENCE_S = 20.0
+
+
+@asynccontextmanager
+async def planted(platform: Platform, service: str, member_id: UUID) -> AsyncIterator[None]:
+    """While the block runs, `service` fails to keep its copy of that member."""
+    connection = await asyncpg.connect(platform.environment(service)["COTERIE_DATABASE_URL"])
+    try:
+        await connection.execute(_PLANT.format(member=member_id))
+        try:
+            yield
+        finally:
+            await connection.execute(_MEND)
+    finally:
+        await connection.close()
+
+
+async def dead_letter(platform: Platform, service: str) -> int:
+    """The id of the first open dead letter, once there is one."""
+    deadline = asyncio.get_running_loop().time() + _PATIENCE_S
+    while asyncio.get_running_loop().time() < deadline:
+        listed = await asyncio.to_thread(platform.run, service, "redrive", "list")
+        if found := re.match(r"\s*(\d+)\s", listed.stdout):
+            return int(found[1])
+    raise LocalFault(f"{service} was expected to set an event aside")
+
+
+def redrive(platform: Platform, service: str, letter: int) -> int:
+    """Apply a letter and what waits behind it; how many took effect."""
+    done = platform.run(service, "redrive", "retry", str(letter))
+    if (found := re.match(r"(\d+) applied, 0 still open", done.stdout)) is None:
+        raise LocalFault(f"redrive did not succeed: {done.stdout}{done.stderr}")
+    return int(found[1])
+
+
+_PLANT = """
+CREATE FUNCTION planted_defect() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'a defect, planted by the demo';
+END $$;
+CREATE TRIGGER planted_defect BEFORE INSERT OR UPDATE ON member_copy FOR EACH ROW
+WHEN (NEW.member_id = '{member}') EXECUTE FUNCTION planted_defect();
+"""
+_MEND = "DROP TRIGGER planted_defect ON member_copy; DROP FUNCTION planted_defect();"

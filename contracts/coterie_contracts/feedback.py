@@ -147,7 +147,12 @@ class FeedbackReopened(RoundFacts):
 
 
 class FeedbackUnconfirmed(RoundFacts):
-    """Nobody who could confirm did so in time; not an objection."""
+    """The round ended without a confirmation.
+
+    `by` tells why: `deadline`, nobody said enough; `supporters`, most who answered were not
+    satisfied; `author`, the author objected in a round that only a manager reopens. The last two
+    are objections, silence is none.
+    """
 
     topic: ClassVar[str] = "feedback.unconfirmed"
 

@@ -10,13 +10,13 @@ from coterie_contracts.feedback import LookAgainLapsed
 
 from .world import DAY, World
 
-# now, key, item with caller and rating, clock, rating, outbox, outcome, view
+# Now, key, item with caller and rating, clock, rating, outbox, outcome, view.
 RATE = 8
-# now, key, clock, known?, caller, community, day, item, text, history, outbox, outcome, view
+# Now, key, clock, known, caller, community, day, item, text, history, outbox, outcome, view.
 SUBMIT = 13
-# now, inbox, parked, clocks, copies (2), who is gone, rounds (4), saved (4), positions, outbox
+# Now, inbox, parked keys, clocks; copies 2, rounds 5, saved 4; positions, outbox.
 DEPARTURES = 17
-# taken in order, rounds (4), saved (4), outbox; then a look for more on both kinds of clock
+# Now, taken, rounds 4, saved 4, outbox; then a look for more on both kinds of clock.
 DEADLINES = 15
 
 

@@ -56,12 +56,17 @@ STATUS = {
 class Circle:
     """A community with helpers to make what happens in it; `now` is its driven clock."""
 
-    def __init__(self, h: Harness, now: datetime, clock: ClockMode = ClockMode.DRIVEN) -> None:
+    def __init__(
+        self,
+        h: Harness,
+        now: datetime,
+        clock: ClockMode = ClockMode.DRIVEN,
+        ids: tuple[UUID, UUID] | None = None,
+    ) -> None:
         self.h = h
         self.now = now
         self.clock = clock
-        self.community_id = uuid4()
-        self.brand_id = uuid4()
+        self.community_id, self.brand_id = ids or (uuid4(), uuid4())
         self.manager = person("manager", Role.MANAGER, brand=self.brand_id)
         self.importer = person("importer", Role.IMPORTER, Role.MANAGER, brand=self.brand_id)
         self._sequences: Counter[UUID] = Counter()

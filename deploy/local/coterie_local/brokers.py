@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from aiokafka.errors import KafkaError
 
@@ -13,7 +13,9 @@ from coterie_local.embedded_kafka import EmbeddedKafka
 from coterie_local.kafka import ApacheKafka, cluster_id_of
 from coterie_local.processes import LocalFault
 
-__all__ = ["Broker", "broker_of"]
+__all__ = ["OWN_PARTITIONS", "Broker", "broker_of"]
+
+OWN_PARTITIONS: Final = 4
 
 
 class Broker(Protocol):
@@ -42,11 +44,15 @@ class Broker(Protocol):
 
 
 def broker_of(choice: str, data: Path, *, partitions: int | None = None) -> Broker:
-    """The broker for `embedded`, `apache` or `HOST:PORT`; raises `LocalFault` for anything else."""
+    """The broker for `embedded`, `apache` or `HOST:PORT`; raises `LocalFault` for anything else.
+
+    A broker of this machine's own gets fewer partitions than the table of topics says: a service
+    runs once here, and every partition costs its consumers a little all the time.
+    """
     if choice == "embedded":
-        return _Embedded(EmbeddedKafka(data / "embedded", partitions=partitions))
+        return _Embedded(EmbeddedKafka(data / "embedded", partitions=partitions or OWN_PARTITIONS))
     if choice == "apache":
-        return _Apache(ApacheKafka(data / "apache"), partitions)
+        return _Apache(ApacheKafka(data / "apache"), partitions or OWN_PARTITIONS)
     if not all(part.rpartition(":")[2].isdigit() for part in choice.split(",")):
         raise LocalFault(f"--kafka {choice!r} is none of: embedded, apache, HOST:PORT")
     return _External(choice, partitions)

@@ -163,6 +163,20 @@ def story(
     console.print(tell(lines), markup=False)
 
 
+@app.command()
+def why(
+    notification_id: Annotated[UUID, typer.Argument(help="sent or withheld")],
+    data: Data = DATA,
+) -> None:
+    """Show each answer of the guard to a notification of the platform on --data."""
+    from coterie_local.data_folder import running_in  # noqa: PLC0415
+    from coterie_local.why import explain  # noqa: PLC0415
+
+    if (running := running_in(data)) is None:
+        raise LocalFault(f"no platform runs on {data}: start one with `coterie up`")
+    explain(console, running, data, notification_id)
+
+
 @imports.command("stackexchange")
 def import_stackexchange(
     folder: Annotated[Path, typer.Argument(help="the dump's folder")],

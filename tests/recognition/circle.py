@@ -8,9 +8,12 @@ from typing import Any, TypeVar
 from uuid import UUID, uuid4, uuid5
 
 import httpx2
+from sqlalchemy import select
 
 from coterie_chassis.auth import Principal, Role
 from coterie_chassis.decisions import member_id_of
+from coterie_chassis.outbox import message_of
+from coterie_chassis.tables import outbox
 from coterie_chassis.testing import Harness, event_of, person
 from coterie_contracts.community import ClockMode, CommunityOpened, CommunityStatus
 from coterie_contracts.envelope import Event
@@ -41,6 +44,9 @@ from coterie_contracts.member import (
     MemberSuspended,
 )
 from coterie_contracts.model import EventBody
+from coterie_local.audit.facts import Log
+from coterie_local.audit.registry import RULES
+from coterie_local.log import Record
 
 B = TypeVar("B", bound=EventBody)
 STATUS = {
@@ -243,6 +249,23 @@ class Circle:
 
     async def published(self, *bodies: type[B]) -> list[Event[B]]:
         return await self.h.published(*bodies)
+
+    async def audited(self) -> None:
+        """Hold what was published so far to the auditor's rules.
+
+        Not to those about partitions and causes, which want the other services' events too.
+        """
+        async with self.h.database.begin() as uow:
+            rows = await uow.rows(select(outbox).order_by(outbox.c.id))
+        records = [
+            Record(m.topic, 0, offset, 0, m.key, m.headers, m.value)
+            for offset, m in enumerate(message_of(r.topic, r.key, r.headers, r.value) for r in rows)
+        ]
+        log = Log(records)
+        elsewhere = {"partitions", "causation"}
+        for rule in RULES:
+            faults = [fault.explanation for fault in rule.check(log) if fault is not None]
+            assert rule.name in elsewhere or faults == [], rule.name
 
     async def post(self, path: str, body: Any = None, **options: Any) -> httpx2.Response:
         options.setdefault("as_", self.manager)

@@ -22,9 +22,13 @@ KEYS = {"new": base64.b64encode(b"n" * 32).decode(), "old": base64.b64encode(b"o
 async def circle(
     fresh_database: Callable[[Service], Awaitable[str]],
 ) -> AsyncIterator[Circle]:
-    """An open community on a driven clock, known to the service; nobody is in it yet."""
+    """An open community on a driven clock, known to the service; nobody is in it yet.
+
+    After each test the platform's auditor judges what was published.
+    """
     settings = {"code_keys": KEYS, "refold_interval": 0}
     async with harness(service, await fresh_database(service), settings) as running:
         made = Circle(running, NOON)
         await made.open()
         yield made
+        await made.audited()

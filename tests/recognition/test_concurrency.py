@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
+from coterie_contracts.community import ClockMode
 from coterie_contracts.reward import RewardApproved
+from coterie_recognition.store import desks
 
 from .circle import Circle
 
@@ -125,6 +128,37 @@ async def test_interleaved_batches_and_commands_never_deadlock(circle: Circle) -
     assert await circle.h.dead_letters() == []
     for each in circles:
         assert len(await each.rewards("Coffee card")) == 12
+
+
+async def test_a_deadline_whose_desk_is_held_waits_without_a_deadlock(circle: Circle) -> None:
+    live = Circle(circle.h, datetime.now(UTC), ClockMode.WALL)
+    await live.open()
+    (ada,) = await live.admit("ada")
+    await live.budget(500)
+    await live.fill("Coffee card", "CODE-1")
+    await live.h.deliver(live.verified(uuid4(), ada))
+    (coffee,) = await live.rewards("Coffee card")
+    assert coffee["status"] == "issued"
+    before, reward_id = await deadlocks(live), UUID(coffee["reward_id"])
+
+    async with live.h.database.begin() as uow:
+        await desks.lock_desks(uow, [live.community_id])
+        sweeping = asyncio.create_task(live.h.sweep(live.now + timedelta(days=181)))
+        async with asyncio.timeout(30):
+            while not await taken_by_somebody(live, reward_id):  # noqa: ASYNC110 - in a database
+                await asyncio.sleep(0)
+        uow.schedule(desks.DUE, reward_id, live.community_id, live.now + timedelta(days=180))
+    await sweeping
+
+    assert await deadlocks(live) == before
+    assert (await live.rewards("Coffee card"))[0]["status"] == "expired"
+
+
+async def taken_by_somebody(circle: Circle, reward_id: UUID) -> bool:
+    """Whether another transaction holds the reward's deadline right now."""
+    statement = "SELECT 1 FROM deadline WHERE aggregate_id = :id FOR UPDATE SKIP LOCKED"
+    async with circle.h.database.begin() as uow:
+        return await uow.rows(text(statement), {"id": reward_id}) == []
 
 
 async def deadlocks(circle: Circle) -> int:

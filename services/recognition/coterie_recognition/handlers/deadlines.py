@@ -8,6 +8,7 @@ from typing import Final
 
 from coterie_chassis.store import UnitOfWork
 from coterie_chassis.sweeper import Deadline, sweeps
+from coterie_contracts.community import ClockMode
 from coterie_recognition.handlers.refold import CLOSE
 from coterie_recognition.store import desks, facts
 
@@ -18,7 +19,13 @@ _INSIDE: Final = timedelta(microseconds=1)
 
 @sweeps(desks.DUE)
 async def look_at_rewards(due: Sequence[Deadline], uow: UnitOfWork) -> None:
-    """Retry, set aside or end the rewards whose moment came, and store their next one."""
+    """Retry, set aside or end the rewards whose moment came, and store their next one.
+
+    A deadline's row is locked here before its desk, elsewhere after it: so a desk that somebody
+    holds is not waited for, its deadlines are put back. A driven community's are taken under its
+    clock, in order, and cannot be put back.
+    """
+    due = await _at_free_desks(due, uow)
     ids = {deadline.aggregate_id for deadline in due}
     opened = await desks.open_desks(uow, {deadline.community_id for deadline in due}, rewards=ids)
     looked_at = []
@@ -30,6 +37,15 @@ async def look_at_rewards(due: Sequence[Deadline], uow: UnitOfWork) -> None:
             looked_at.append(reward)
     desks.plan(uow, looked_at)
     await desks.save_desks(uow, opened)
+
+
+async def _at_free_desks(due: Sequence[Deadline], uow: UnitOfWork) -> list[Deadline]:
+    on_wall = {d.community_id for d in due if d.cause.clock is ClockMode.WALL}
+    busy = on_wall - await desks.free_desks(uow, on_wall)
+    for deadline in due:
+        if deadline.community_id in busy:
+            uow.schedule(desks.DUE, deadline.aggregate_id, deadline.community_id, deadline.due_at)
+    return [deadline for deadline in due if deadline.community_id not in busy]
 
 
 @sweeps(CLOSE)

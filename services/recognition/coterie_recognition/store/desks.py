@@ -19,7 +19,7 @@ from coterie_recognition.domain.desk import Desk
 from coterie_recognition.domain.rewards import GIVEN, Reward, next_due
 from coterie_recognition.store import facts, rows, tables
 
-__all__ = ["DUE", "lock_desks", "open_desks", "plan", "save_desks"]
+__all__ = ["DUE", "free_desks", "lock_desks", "open_desks", "plan", "save_desks"]
 
 DUE: Final = "reward.due"
 """The kind of a reward's one deadline: the next moment at which it needs a look."""
@@ -28,6 +28,12 @@ DUE: Final = "reward.due"
 async def lock_desks(uow: UnitOfWork, community_ids: Iterable[UUID]) -> None:
     """Take the desks of these communities, in order; one statement."""
     await uow.execute(_LOCK_DESKS, {"ids": sorted(set(community_ids))})
+
+
+async def free_desks(uow: UnitOfWork, community_ids: Iterable[UUID]) -> set[UUID]:
+    """Take those of these desks that nobody holds, without waiting; one statement."""
+    rows_ = await uow.rows(_LOCK_FREE, {"ids": sorted(set(community_ids))})
+    return {row.community_id for row in rows_}
 
 
 async def open_desks(
@@ -161,6 +167,12 @@ _IN: Final = "= ANY(CAST(:ids AS uuid[]))"
 _LOCK_DESKS: Final = text(
     "INSERT INTO reward_desk (community_id) SELECT * FROM unnest(CAST(:ids AS uuid[])) "
     "ON CONFLICT (community_id) DO UPDATE SET community_id = excluded.community_id"
+)
+_LOCK_FREE: Final = text(
+    f"""
+    SELECT community_id FROM reward_desk WHERE community_id {_IN}
+    ORDER BY community_id FOR UPDATE SKIP LOCKED
+    """  # noqa: S608 - a constant
 )
 _POLICIES: Final = text(f"SELECT * FROM reward_policy WHERE community_id {_IN}")  # noqa: S608 - a constant
 _ITEMS: Final = text(f"SELECT * FROM catalogue_item WHERE community_id {_IN}")  # noqa: S608 - a constant

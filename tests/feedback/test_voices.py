@@ -46,7 +46,7 @@ async def test_a_rating_is_a_number_or_a_button(
     assert answer.json()["value"] == number
     (event,) = await h.published(ContributionRated)
     assert event.data.value == number
-    assert event.data.rating_id == uuid5(item, str(world.member_id("bob"))) == event.subject
+    assert event.data.rating_id == uuid5(item, f"rating:{world.member_id('bob')}") == event.subject
     assert event.data.contribution_kind is ContributionKind.FEEDBACK
     assert event.data.contributed_at == event.data.rated_at == world.now
 
@@ -123,6 +123,19 @@ async def test_comments_are_rated_and_the_teams_are_not(h: Harness, world: World
     (event,) = await h.published(ContributionRated)
     assert event.data.contribution_kind is ContributionKind.COMMENT
     assert event.data.author_id == world.member_id("bob")
+
+
+async def test_a_members_support_and_rating_of_one_item_are_two_aggregates(
+    h: Harness, world: World
+) -> None:
+    item = await world.submit("ann")
+    await world.support(item, "bob")
+    await world.rate(item, "bob", 1)
+
+    support, rating = await h.published(FeedbackSupported, ContributionRated)
+
+    assert support.subject != rating.subject
+    assert support.sequence == rating.sequence == 1
 
 
 async def test_staff_do_not_rate_or_support(world: World) -> None:

@@ -1,5 +1,6 @@
 """Whose voice counts about what: support feeds priority, a rating feeds merit.
 
+Both are aggregates of their own, each under an id of its own: one member may do both to one item.
 Nobody supports or rates their own. Of one rater's ratings of one contribution the latest by
 (rated_at, event id) stands, so the order in which they arrive does not matter.
 """

@@ -33,22 +33,25 @@ def said(contribution_: int, rater: int | None, author: int, value: float) -> Ra
 
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[list[Rating], dict[UUID, int], int]:
-    people = draw(st.integers(2, 7))
-    authors = draw(st.lists(st.integers(0, people - 1), min_size=1, max_size=9))
-    pairs = st.tuples(
-        st.integers(0, len(authors) - 1),
-        st.one_of(st.none(), st.integers(0, people - 1)),
-    )
-    rated = draw(st.dictionaries(pairs, st.sampled_from(VALUES), max_size=60))
+    """A small circle in which most people rate most things, so that praise is often returned."""
+    people = draw(st.integers(2, 5))
+    authors = draw(st.lists(st.integers(0, people - 1), min_size=3, max_size=9))
+    cells = len(authors) * people
+    often_kind = st.sampled_from((None, *VALUES, 0.7, 1.0, 1.0))
+    given_ = draw(st.lists(often_kind, min_size=cells, max_size=cells))
+    appreciated = draw(st.sets(st.integers(0, len(authors) - 1), max_size=2))
     ratings = [
-        said(c, r, authors[c], 1.0 if r is None else value) for (c, r), value in rated.items()
+        said(cell // people, cell % people, authors[cell // people], value)
+        for cell, value in enumerate(given_)
+        if value is not None
     ]
+    ratings += [said(c, None, authors[c], 1.0) for c in sorted(appreciated)]
     counts = draw(st.dictionaries(st.integers(0, people - 1), st.integers(1, 4), max_size=3))
     return ratings, {member(m): n for m, n in counts.items()}, people
 
 
 @given(histories())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_merit_is_what_the_rulebook_says(
     history: tuple[list[Rating], dict[UUID, int], int],
 ) -> None:

@@ -241,6 +241,16 @@ async def test_a_cap_holds_across_policies_until_the_next_season(circle: Circle)
     assert [e.time.isoformat() for e in issued][-1] == "2026-06-30T22:00:00+00:00"
 
 
+async def test_the_cap_counts_rewards_as_well_as_money(circle: Circle) -> None:
+    (ada,) = await circle.admit("ada")
+    await stocked(circle)
+    for _ in range(3):
+        await verify(circle, ada)
+        circle.now += timedelta(days=14)
+
+    assert [r["held_for"] for r in await circle.rewards(COFFEE)] == ["cap", None, None]
+
+
 async def test_between_two_rewards_of_a_member_lies_the_cooldown(circle: Circle) -> None:
     (ada,) = await circle.admit("ada")
     await stocked(circle)

@@ -10,8 +10,11 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
+from coterie_chassis.decisions import Cause
+from coterie_chassis.sweeper import Deadline
 from coterie_contracts.community import ClockMode
 from coterie_contracts.reward import RewardApproved
+from coterie_recognition.handlers.deadlines import look_at_rewards
 from coterie_recognition.store import desks
 
 from .circle import Circle
@@ -130,7 +133,7 @@ async def test_interleaved_batches_and_commands_never_deadlock(circle: Circle) -
         assert len(await each.rewards("Coffee card")) == 12
 
 
-async def test_a_deadline_whose_desk_is_held_waits_without_a_deadlock(circle: Circle) -> None:
+async def test_a_deadline_whose_desk_is_held_is_put_back_instead_of_waiting(circle: Circle) -> None:
     live = Circle(circle.h, datetime.now(UTC), ClockMode.WALL)
     await live.open()
     (ada,) = await live.admit("ada")
@@ -139,26 +142,25 @@ async def test_a_deadline_whose_desk_is_held_waits_without_a_deadlock(circle: Ci
     await live.h.deliver(live.verified(uuid4(), ada))
     (coffee,) = await live.rewards("Coffee card")
     assert coffee["status"] == "issued"
-    before, reward_id = await deadlocks(live), UUID(coffee["reward_id"])
+    reward_id, at = UUID(coffee["reward_id"]), live.now + timedelta(days=180)
+    cause = Cause(
+        id=uuid4(),
+        actor="system",
+        at=at,
+        recorded_at=at,
+        correlation_id=uuid4(),
+        community_id=live.community_id,
+    )
+    due = Deadline(desks.DUE, reward_id, live.community_id, at, cause)
 
-    async with live.h.database.begin() as uow:
-        await desks.lock_desks(uow, [live.community_id])
-        sweeping = asyncio.create_task(live.h.sweep(live.now + timedelta(days=181)))
-        async with asyncio.timeout(30):
-            while not await taken_by_somebody(live, reward_id):  # noqa: ASYNC110 - in a database
-                await asyncio.sleep(0)
-        uow.schedule(desks.DUE, reward_id, live.community_id, live.now + timedelta(days=180))
-    await sweeping
+    async with live.h.database.begin() as holder:
+        await desks.lock_desks(holder, [live.community_id])
+        async with asyncio.timeout(3), live.h.database.begin() as sweeper:
+            await look_at_rewards([due], sweeper)
+        assert (await live.rewards("Coffee card"))[0]["status"] == "issued"
+    await live.h.sweep(at + timedelta(days=1))
 
-    assert await deadlocks(live) == before
     assert (await live.rewards("Coffee card"))[0]["status"] == "expired"
-
-
-async def taken_by_somebody(circle: Circle, reward_id: UUID) -> bool:
-    """Whether another transaction holds the reward's deadline right now."""
-    statement = "SELECT 1 FROM deadline WHERE aggregate_id = :id FOR UPDATE SKIP LOCKED"
-    async with circle.h.database.begin() as uow:
-        return await uow.rows(text(statement), {"id": reward_id}) == []
 
 
 async def deadlocks(circle: Circle) -> int:

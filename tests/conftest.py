@@ -7,6 +7,7 @@ the summary repeats it, and `COTERIE_FAIL_ON_SKIP=1` makes it a failure.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -69,15 +70,18 @@ def want(what: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[EmbeddedPostgres]:
-    """An embedded PostgreSQL of this run's own."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
-    server.start()
-    request.config.stash[PARTS].postgres = f"PostgreSQL {server.version}, embedded"
-    yield server
-    server.stop()
+def postgres(request: pytest.FixtureRequest) -> Iterator[EmbeddedPostgres]:
+    """An embedded PostgreSQL of this run's own.
+
+    Its folder is not one of pytest's: another run of the same user makes their common parent
+    private again, and a server that runs as somebody else loses its data in the middle.
+    """
+    with tempfile.TemporaryDirectory(prefix="coterie-tests-") as folder:
+        server = EmbeddedPostgres(Path(folder))
+        server.start()
+        request.config.stash[PARTS].postgres = f"PostgreSQL {server.version}, embedded"
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,8 @@ def _(data: feedback.FeedbackUnsupported) -> str:
 @sentence.register
 def _(data: feedback.FeedbackImplemented) -> str:
     again = "" if data.round == 1 else f" again (round {data.round})"
-    return f"It was built{again}: {data.what_changed}. To be seen: {data.see_it_at}."
+    what_changed = data.what_changed.rstrip(".")
+    return f"It was built{again}: {what_changed}. To be seen: {data.see_it_at}."
 
 
 @sentence.register

@@ -24,7 +24,7 @@ from coterie_local.sentences import sentence
 
 __all__ = ["Line", "NoStory", "story", "story_on_kafka", "tell"]
 
-_FOLLOWERS: Final = (reward.BadgeFacts, reward.MeritChanged)
+_FOLLOWERS: Final = (reward.BadgeFacts, reward.MeritChanged, notification.NotificationFacts)
 _ANSWERS: Final = (feedback.LookAgainAnswered, feedback.LookAgainLapsed)
 _RANKS: Final = {topic.name: rank for rank, topic in enumerate(TOPICS)}
 
@@ -121,8 +121,8 @@ def _subject_of(data: EventBody) -> set[UUID]:
 
 
 def _follows(event: Event[EventBody], ids: set[UUID]) -> bool:
-    if isinstance(event.data, notification.NotificationFacts):
-        return event.data.cause_id in ids
+    if isinstance(event.data, notification.NotificationFacts) and event.data.cause_id in ids:
+        return True
     return isinstance(event.data, _FOLLOWERS) and event.causation_id in ids
 
 

@@ -280,12 +280,14 @@ def _options(data: Path, kafka: str, postgres: str, port_base: int | None) -> Op
 
 def _welcome(platform: Platform, *, empty: bool) -> None:
     """Greet; the community that is loaded without `--empty` brings its own people and requests."""
+    from coterie_chassis.auth import Role  # noqa: PLC0415
     from coterie_local.demo.play import play_once  # noqa: PLC0415
     from coterie_local.demo.tour import requests  # noqa: PLC0415
     from coterie_local.welcome import greet  # noqa: PLC0415
 
     community_id = None if empty else play_once(console, platform)
-    greet(console, platform, requests=requests(platform, community_id))
+    people = {Role.APPLICANT: "zoe", Role.MEMBER: "ada"}
+    greet(console, platform, people=people, requests=requests(platform, community_id))
 
 
 def _bootstrap(kafka: str | None, data: Path) -> str:

@@ -309,6 +309,7 @@ def _told(
             "recipient_id": recipient,
             "person_id": recipient,
             "notification_class": notification_class,
+            "counted_as_offer": notification_class == "offer",
             "template": "planted",
             "cause_id": subject,
             "sent_at": utc(at),

@@ -15,6 +15,7 @@ service = Service(
         handlers.lapse_seat_offers,
         handlers.expire_invitations,
         handlers.end_suspensions,
+        handlers.expire_evidence,
     ],
     metadata=store.metadata,
     migrations="coterie_membership.migrations",

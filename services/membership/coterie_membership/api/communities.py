@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime, time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field, model_validator
 from sqlalchemy import func, select
 
 from coterie_chassis.auth import Role
-from coterie_chassis.decisions import Cause, Draft, NotFound, Refusal, derived_id
-from coterie_chassis.http import Api, Call, CommandBody, Done, TodoItem, View
+from coterie_chassis.decisions import Cause, NotFound, Refusal, derived_id
+from coterie_chassis.http import Api, Call, CommandBody, Done, View
 from coterie_chassis.store import bulk_insert
 from coterie_chassis.tables import community_clock
-from coterie_contracts.community import ClockAdvanced, ClockMode, CommunityStatus, Objective
+from coterie_contracts.community import ClockMode, CommunityStatus
 from coterie_membership import store
 from coterie_membership.domain import founding
-from coterie_membership.domain.admission import offer_free_seats
 from coterie_membership.domain.decision import Decision
-from coterie_membership.domain.people import ApplicationStatus, Community
+from coterie_membership.domain.people import ApplicationStatus, Community, Goal
 from coterie_membership.domain.requirements import Requirement, default_requirements, faults
 from coterie_membership.domain.seats import Seats
 from coterie_membership.domain.timing import Policy, checked_zone
@@ -37,7 +36,7 @@ class ObjectiveBody(CommandBody):
     measure: str | None = Field(default=None, max_length=280)
     baseline: str | None = Field(default=None, max_length=80)
     target: str | None = Field(default=None, max_length=80)
-    by: datetime | None = None
+    by: AwareDatetime | None = None
 
 
 class CreateCommunity(CommandBody):
@@ -75,10 +74,6 @@ class SetRequirements(CommandBody):
     requirements: Requirement
 
 
-class PushClock(CommandBody):
-    now: AwareDatetime
-
-
 class SeatsView(View):
     capacity: int
     held: int
@@ -99,7 +94,7 @@ class CommunityView(View):
     quiet_until: time
     clock: ClockMode
     now: datetime
-    objectives: list[Objective]
+    objectives: list[Goal]
     requirements_version: int
     requirements: dict[str, Any]
     seats: SeatsView
@@ -155,7 +150,10 @@ async def create_community(call: Call, body: CreateCommunity) -> Done:
     community_id = call.new_id("community")
     if (known := await store.community_by_id(call.uow, community_id)) is not None:
         return Done(community_id, known.version, known.sequence)
-    at = call.told_time() or call.uow.now
+    told = call.told_time()
+    if told is not None and body.clock is not ClockMode.DRIVEN:
+        raise Refusal("clock-not-driven", "On the wall clock, leave the time away.")
+    at = told or call.uow.now
     community = _founded(call, community_id, body)
     cause = call.cause(at, community_id=community_id, brand_id=community.brand_id, clock=body.clock)
     clock = {
@@ -175,8 +173,8 @@ async def open_for_applications(call: Call, community_id: UUID) -> Done:
     """Open a draft, or continue after a pause; what is free is offered to the waitlist."""
     cause, decision = await _begin(call, community_id)
     founding.open_community(decision)
-    await offer_to_waitlist(call, decision, cause)
-    return await _save(call, decision, cause)
+    await store.move_up(call.uow, decision, at=cause.at)
+    return await save(call, decision, cause)
 
 
 @api.command("POST", "/communities/{community_id}/pause", shows=show_community)
@@ -184,7 +182,7 @@ async def pause_community(call: Call, community_id: UUID) -> Done:
     """Take no applications for a while."""
     cause, decision = await _begin(call, community_id)
     founding.pause(decision)
-    return await _save(call, decision, cause)
+    return await save(call, decision, cause)
 
 
 @api.command("POST", "/communities/{community_id}/close", shows=show_community)
@@ -192,7 +190,7 @@ async def close_community(call: Call, community_id: UUID) -> Done:
     """End the community."""
     cause, decision = await _begin(call, community_id)
     founding.close(decision)
-    return await _save(call, decision, cause)
+    return await save(call, decision, cause)
 
 
 @api.command("PUT", "/communities/{community_id}/objectives", shows=show_community)
@@ -200,7 +198,7 @@ async def set_objectives(call: Call, community_id: UUID, body: SetObjectives) ->
     """Set the one or two objectives; those not named any more are retired."""
     cause, decision = await _begin(call, community_id)
     founding.change_objectives(decision, _objectives(community_id, body.objectives))
-    return await _save(call, decision, cause)
+    return await save(call, decision, cause)
 
 
 @api.command("PUT", "/communities/{community_id}/capacity", shows=show_community)
@@ -208,115 +206,41 @@ async def set_capacity(call: Call, community_id: UUID, body: SetCapacity) -> Don
     """Change the number of seats. A lower one evicts nobody; new seats go to the waitlist."""
     cause, decision = await _begin(call, community_id)
     founding.resize(decision, body.capacity)
-    await offer_to_waitlist(call, decision, cause)
-    return await _save(call, decision, cause)
+    await store.move_up(call.uow, decision, at=cause.at)
+    return await save(call, decision, cause)
 
 
 @api.command("PUT", "/communities/{community_id}/requirements", shows=show_community)
 async def set_requirements(call: Call, community_id: UUID, body: SetRequirements) -> Done:
     """A new version of the entry requirements; open applications keep the one they began with."""
     cause, decision = await _begin(call, community_id)
-    version = founding.change_requirements(decision, body.requirements)
-    await store.add_tree(call.uow, community_id, version, body.requirements)
-    return await _save(call, decision, cause)
+    version = decision.community.requirements_version
+    if await store.tree(call.uow, community_id, version) != body.requirements:
+        version = founding.change_requirements(decision, body.requirements)
+        await store.add_tree(call.uow, community_id, version, body.requirements)
+    return await save(call, decision, cause)
 
 
 @api.command("POST", "/communities/{community_id}/offer-seat", shows=show_community)
 async def offer_seat(call: Call, community_id: UUID) -> Done:
     """Offer every free seat to the waitlist now."""
     cause, decision = await _begin(call, community_id)
-    await offer_to_waitlist(call, decision, cause)
-    return await _save(call, decision, cause)
+    await store.move_up(call.uow, decision, at=cause.at)
+    return await save(call, decision, cause)
 
 
-@api.command("POST", "/communities/{community_id}/clock", shows=show_community)
-async def push_clock(call: Call, community_id: UUID, body: PushClock) -> Done:
-    """Push a driven clock forward; whatever is due by then happens first."""
-    call.require(Role.IMPORTER)
+async def _begin(call: Call, community_id: UUID) -> tuple[Cause, Decision]:
     cause = await call.within(community_id)
     call.staff(cause, Role.MANAGER)
-    if cause.clock is not ClockMode.DRIVEN:
-        raise Refusal("clock-not-driven", "This community runs on the wall clock.")
-    return await _move_clock(call, cause, ClockMode.DRIVEN, max(body.now, cause.at))
-
-
-@api.command("POST", "/communities/{community_id}/go-live", shows=show_community)
-async def go_live(call: Call, community_id: UUID) -> Done:
-    """Leave the driven clock for the wall clock, for good; open deadlines restart from now."""
-    cause = await call.within(community_id)
-    call.staff(cause, Role.MANAGER)
-    if cause.clock is not ClockMode.DRIVEN:
-        raise Refusal("clock-not-driven", "This community runs on the wall clock already.")
-    return await _move_clock(call, cause, ClockMode.WALL, call.uow.now)
-
-
-@api.query("/communities/{community_id}/todo")
-async def show_todo(call: Call, community_id: UUID) -> list[TodoItem]:
-    """Applications that wait for a decision, oldest first."""
-    call.staff(await call.within(community_id))
-    c = store.application.c
-    query = (
-        select(c.application_id, c.submitted_at)
-        .where(c.community_id == community_id, c.status == ApplicationStatus.SUBMITTED)
-        .order_by(c.submitted_at, c.application_id)
-        .limit(100)
-    )
-    return [
-        TodoItem(
-            what="An application waits for your decision.",
-            since=row.submitted_at,
-            subject_id=row.application_id,
-            for_whom=Role.MANAGER,
-            method="POST",
-            path=f"/applications/{row.application_id}/approve",
-        )
-        for row in await call.uow.rows(query)
-    ]
-
-
-async def offer_to_waitlist(
-    call: Call, decision: Decision, cause: Cause, *, passed_over: UUID | None = None
-) -> None:
-    """Offer what is free to the head of the waitlist."""
-    free = decision.community.seats.free
-    if free:
-        head = await store.waitlist(call.uow, decision.community.community_id, free + 1)
-        offer_free_seats(decision, head, passed_over=passed_over, at=cause.at)
-
-
-async def _begin(
-    call: Call, community_id: UUID, role: Literal[Role.MANAGER] = Role.MANAGER
-) -> tuple[Cause, Decision]:
-    cause = await call.within(community_id)
-    call.staff(cause, role)
     decision = await store.begin(call.uow, community_id)
     call.expect(decision.community.version)
     return cause, decision
 
 
-async def _save(call: Call, decision: Decision, cause: Cause) -> Done:
+async def save(call: Call, decision: Decision, cause: Cause) -> Done:
     await store.save(call.uow, decision, cause)
     community = decision.community
     return Done(community.community_id, community.version, community.sequence or None)
-
-
-async def _move_clock(call: Call, cause: Cause, mode: ClockMode, now: datetime) -> Done:
-    assert cause.community_id is not None  # noqa: S101 - `within` sets it
-    await call.advance_clock(cause, now)
-    decision = await store.begin(call.uow, cause.community_id)
-    community = decision.community.changed(clock=mode)
-    decision.community = community
-    cause = call.cause(now, community_id=cause.community_id, brand_id=cause.brand_id, clock=mode)
-    await call.uow.execute(
-        community_clock.update()
-        .where(community_clock.c.community_id == cause.community_id)
-        .values(mode=mode.value, now=now)
-    )
-    body = ClockAdvanced(community_id=community.community_id, mode=mode, now=now)
-    decision.publish(Draft(community.community_id, body, community.sequence))
-    if mode is ClockMode.WALL:
-        founding.publish_change(decision)
-    return await _save(call, decision, cause)
 
 
 def _founded(call: Call, community_id: UUID, body: CreateCommunity) -> Community:
@@ -340,11 +264,12 @@ def _founded(call: Call, community_id: UUID, body: CreateCommunity) -> Community
     )
 
 
-def _objectives(community_id: UUID, bodies: list[ObjectiveBody]) -> list[Objective]:
+def _objectives(community_id: UUID, bodies: list[ObjectiveBody]) -> list[Goal]:
+    """An objective without an id is known by its title, so that naming it again keeps its id."""
     return [
-        Objective(
+        Goal(
             objective_id=body.objective_id or derived_id(community_id, "objective", body.title),
-            title=body.title,
+            **body.model_dump(exclude={"objective_id"}),
         )
         for body in bodies
     ]

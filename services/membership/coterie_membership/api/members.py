@@ -15,13 +15,9 @@ from coterie_chassis.decisions import Cause, Forbidden, NotFound, Refusal
 from coterie_chassis.http import Api, Call, CommandBody, Done, Page, View, page_of
 from coterie_contracts.member import MemberStatus
 from coterie_membership import store
-from coterie_membership.api.applications import ErasureView, erase_person, show_erasure
-from coterie_membership.api.communities import offer_to_waitlist
 from coterie_membership.domain import belonging
 from coterie_membership.domain.decision import Decision
 from coterie_membership.domain.people import Member
-
-__all__ = ["ErasureView", "api"]
 
 api = Api(tags=["members"])
 
@@ -118,7 +114,7 @@ async def suspend(call: Call, member_id: UUID, body: Suspend) -> Done:
     """Stop a member from acting for a while; the seat stays theirs."""
     cause, decision, member = await _begin_as_staff(call, member_id)
     belonging.suspend(decision, member, body.until, at=cause.at)
-    return await _save(call, decision, cause, member_id)
+    return await _save(call, decision, cause, member)
 
 
 @api.command("POST", "/members/{member_id}/reinstate", shows=show_member)
@@ -126,7 +122,7 @@ async def reinstate(call: Call, member_id: UUID) -> Done:
     """End a suspension early."""
     cause, decision, member = await _begin_as_staff(call, member_id)
     belonging.reinstate(decision, member)
-    return await _save(call, decision, cause, member_id)
+    return await _save(call, decision, cause, member)
 
 
 @api.command("POST", "/members/{member_id}/release", shows=show_member)
@@ -144,31 +140,18 @@ async def remove(call: Call, member_id: UUID) -> Done:
 @api.command("POST", "/members/{member_id}/leave", shows=show_member)
 async def leave(call: Call, member_id: UUID) -> Done:
     """Leave on one's own."""
-    cause, decision, member = await _begin(call, member_id)
-    if member.person_id != call.principal.person_id:
-        raise NotFound("member")
+    cause, decision, member = await _begin_as_self(call, member_id)
     return await _end(call, cause, decision, member, MemberStatus.LEFT)
-
-
-@api.command("POST", "/members/{member_id}/erase", shows=show_erasure)
-async def erase_member(call: Call, member_id: UUID) -> Done:
-    """Forget a member; asked by themselves or carried out by a manager."""
-    member = await store.member_by_id(call.uow, member_id)
-    if member is not None:
-        await erase_person(call, member.community_id, member.person_id)
-    return Done(member_id)
 
 
 @api.command("PUT", "/members/{member_id}/profile", shows=show_member)
 async def set_profile(call: Call, member_id: UUID, body: SetProfile) -> Done:
     """Choose how the circle sees one; never part of an event."""
-    cause, decision, member = await _begin(call, member_id)
-    if member.person_id != call.principal.person_id:
-        raise NotFound("member")
+    cause, decision, member = await _begin_as_self(call, member_id)
     if not member.seated:
         raise Forbidden("not-in-good-standing", "Only members have a profile.")
     decision.put(member.with_profile(body.handle, body.about))
-    return await _save(call, decision, cause, member_id)
+    return await _save(call, decision, cause, member)
 
 
 async def _end_as_staff(call: Call, member_id: UUID, ending: MemberStatus) -> Done:
@@ -182,33 +165,44 @@ async def _end(
     if member.status is ending:
         return Done(member.member_id, member.version, member.sequence)
     belonging.end(decision, member, ending, at=cause.at)
-    await offer_to_waitlist(call, decision, cause)
-    return await _save(call, decision, cause, member.member_id)
+    await store.move_up(call.uow, decision, at=cause.at)
+    return await _save(call, decision, cause, member)
 
 
 async def _begin_as_staff(call: Call, member_id: UUID) -> tuple[Cause, Decision, Member]:
-    cause, decision, member = await _begin(call, member_id)
+    found = await _existing(call, member_id)
+    cause = await call.within(found.community_id)
     call.staff(cause, Role.MANAGER)
-    return cause, decision, member
+    return cause, *await _locked(call, found)
 
 
-async def _begin(call: Call, member_id: UUID) -> tuple[Cause, Decision, Member]:
+async def _begin_as_self(call: Call, member_id: UUID) -> tuple[Cause, Decision, Member]:
+    found = await _existing(call, member_id)
+    if found.person_id != call.principal.person_id:
+        raise NotFound("member")
+    cause = await call.within(found.community_id)
+    return cause, *await _locked(call, found)
+
+
+async def _locked(call: Call, found: Member) -> tuple[Decision, Member]:
+    """The member as they are under the lock of their community."""
+    decision = await store.begin(call.uow, found.community_id)
+    member = await _existing(call, found.member_id)
+    call.expect(member.version)
+    return decision, member
+
+
+async def _existing(call: Call, member_id: UUID) -> Member:
     found = await store.member_by_id(call.uow, member_id)
     if found is None:
         raise NotFound("member")
-    cause = await call.within(found.community_id)
-    decision = await store.begin(call.uow, found.community_id)
-    locked = await store.member_by_id(call.uow, member_id)
-    if locked is None:
-        raise NotFound("member")
-    call.expect(locked.version)
-    return cause, decision, locked
+    return found
 
 
-async def _save(call: Call, decision: Decision, cause: Cause, member_id: UUID) -> Done:
+async def _save(call: Call, decision: Decision, cause: Cause, member: Member) -> Done:
     await store.save(call.uow, decision, cause)
-    saved = decision.members[member_id]
-    return Done(member_id, saved.version, saved.sequence)
+    saved = decision.members.get(member.member_id, member)
+    return Done(saved.member_id, saved.version, saved.sequence)
 
 
 def _view(member: Member) -> MemberView:

@@ -35,6 +35,8 @@ _ENDINGS: Final = {
 
 def suspend(decision: Decision, member: Member, until: datetime | None, *, at: datetime) -> None:
     """Stop a member from acting, 14 days unless `until` says otherwise."""
+    if member.status is MemberStatus.SUSPENDED and until is not None and member.until == until:
+        return
     if member.status is not MemberStatus.ACTIVE:
         raise Refusal("not-active", "Only an active member can be suspended.")
     until = until or at + Policy.SUSPENSION
@@ -54,17 +56,21 @@ def reinstate(decision: Decision, member: Member) -> None:
     member = member.changed(status=MemberStatus.ACTIVE, until=None)
     body = MemberReinstated(**member.facts())
     decision.publish(Draft(member.member_id, body, member.sequence))
-    decision.deadlines[MEMBER_REINSTATED, member.member_id] = None
     decision.put(member)
 
 
 def end(decision: Decision, member: Member, ending: MemberStatus, *, at: datetime) -> None:
-    """End a membership as `left`, `released` or `removed`; the seat is free again."""
+    """End a membership as `left`, `released` or `removed`; the seat is free again.
+
+    Who leaves while suspended waits as long as the suspension would have lasted.
+    """
     if not member.seated:
         raise Refusal("not-a-member", "This membership has ended already.")
     seats = decision.community.seats.release()
     decision.community = decision.community.with_seats(seats)
     reapply_after = at + _ENDINGS[ending]
+    if ending is not MemberStatus.RELEASED:
+        reapply_after = max(reapply_after, member.until or reapply_after)
     member = member.changed(status=ending, until=None, ended_at=at, reapply_after=reapply_after)
     body: MemberLeft | MemberReleased | MemberRemoved
     if ending is MemberStatus.LEFT:
@@ -74,7 +80,6 @@ def end(decision: Decision, member: Member, ending: MemberStatus, *, at: datetim
     else:
         body = MemberRemoved(**member.facts(), **seats.facts(), reapply_after=reapply_after)
     decision.publish(Draft(member.member_id, body, member.sequence))
-    decision.deadlines[MEMBER_REINSTATED, member.member_id] = None
     decision.put(member)
 
 
@@ -97,4 +102,3 @@ def erase(decision: Decision, person_id: UUID, member_id: UUID, member: Member |
     sequence = member.sequence + 1 if member is not None else 1
     gone = MemberContact(member_id=member_id, community_id=community_id)
     decision.publish(Draft(member_id, body, sequence), Draft(member_id, gone, tombstone=True))
-    decision.deadlines[MEMBER_REINSTATED, member_id] = None

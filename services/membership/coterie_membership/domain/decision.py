@@ -9,18 +9,27 @@ from uuid import UUID
 from coterie_chassis.decisions import Draft
 from coterie_membership.domain.people import Application, Community, Invitation, Member
 
-__all__ = ["INVITATION_EXPIRES", "MEMBER_REINSTATED", "SEAT_OFFER_LAPSES", "Decision"]
+__all__ = [
+    "EVIDENCE_EXPIRES",
+    "INVITATION_EXPIRES",
+    "MEMBER_REINSTATED",
+    "SEAT_OFFER_LAPSES",
+    "Decision",
+]
 
 SEAT_OFFER_LAPSES = "seat_offer.lapse"
 INVITATION_EXPIRES = "invitation.expire"
 MEMBER_REINSTATED = "member.reinstate"
+EVIDENCE_EXPIRES = "evidence.expire"
 
 
 @dataclass(slots=True)
 class Decision:
     """The community as it is after all so far, changed aggregates by id, drafts in order.
 
-    A deadline of None cancels. Later steps of one decision see what earlier ones did.
+    Later steps of one decision see what earlier ones did. A deadline is set and never cancelled:
+    whoever acts on one holds its row before the community's, so a command that cancelled one
+    would wait the other way round. What no longer applies finds nothing to do.
     """
 
     community: Community
@@ -28,7 +37,7 @@ class Decision:
     members: dict[UUID, Member] = field(default_factory=dict)
     invitations: dict[UUID, Invitation] = field(default_factory=dict)
     drafts: list[Draft] = field(default_factory=list)
-    deadlines: dict[tuple[str, UUID], datetime | None] = field(default_factory=dict)
+    deadlines: dict[tuple[str, UUID], datetime] = field(default_factory=dict)
 
     def put(self, *changed: Application | Member | Invitation) -> None:
         for value in changed:

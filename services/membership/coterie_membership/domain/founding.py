@@ -14,11 +14,10 @@ from coterie_contracts.community import (
     CommunityChanged,
     CommunityOpened,
     CommunityStatus,
-    Objective,
 )
 from coterie_contracts.member import InvitationExpired, InvitationIssued, InvitationRevoked
 from coterie_membership.domain.decision import INVITATION_EXPIRES, Decision
-from coterie_membership.domain.people import Community, Invitation, InvitationStatus
+from coterie_membership.domain.people import Community, Goal, Invitation, InvitationStatus
 from coterie_membership.domain.requirements import Requirement, faults, leaves
 
 __all__ = [
@@ -53,6 +52,8 @@ def open_community(decision: Decision) -> None:
 
 def pause(decision: Decision) -> None:
     """Take no applications for a while; members stay."""
+    if decision.community.status is CommunityStatus.PAUSED:
+        return
     if decision.community.status is not CommunityStatus.OPEN:
         raise Refusal("community-not-open", "Only an open community can be paused.")
     decision.community = decision.community.changed(status=CommunityStatus.PAUSED)
@@ -67,13 +68,15 @@ def close(decision: Decision) -> None:
     publish_change(decision)
 
 
-def change_objectives(decision: Decision, objectives: Sequence[Objective]) -> None:
+def change_objectives(decision: Decision, objectives: Sequence[Goal]) -> None:
     """Set the objectives; what stood before and is not named any more is retired."""
     known = {objective.objective_id: objective for objective in decision.community.objectives}
     named = {objective.objective_id for objective in objectives}
     retired = [o.model_copy(update={"retired": True}) for i, o in known.items() if i not in named]
     both = (*retired, *objectives)
     _check_objectives(both)
+    if set(both) == set(decision.community.objectives):
+        return
     decision.community = decision.community.changed(objectives=both)
     publish_change(decision)
 
@@ -113,11 +116,14 @@ def resize(decision: Decision, capacity: int) -> None:
 
 
 def invite(decision: Decision, invitation: Invitation) -> None:
-    """Issue an invitation; a reserving one takes a free seat. Raises `Refusal` without one."""
+    """Issue an invitation. One for a single person holds a free seat, if there is one."""
+    if decision.community.status is CommunityStatus.CLOSED:
+        raise Refusal("community-closed", "A closed community lets nobody in.")
     seats = decision.community.seats
-    seats = seats.take() if invitation.reserves_seat else seats.keep()
+    reserves_seat = invitation.max_uses == 1 and seats.free > 0
+    seats = seats.take() if reserves_seat else seats.keep()
     decision.community = decision.community.with_seats(seats)
-    invitation = invitation.changed()
+    invitation = invitation.changed(reserves_seat=reserves_seat)
     body = InvitationIssued(
         **seats.facts(),
         invitation_id=invitation.invitation_id,
@@ -146,24 +152,23 @@ def end_invitation(decision: Decision, invitation: Invitation, ending: Invitatio
     }
     event = body(**seats.facts(), **facts)
     decision.publish(Draft(invitation.invitation_id, event, invitation.sequence))
-    decision.deadlines[INVITATION_EXPIRES, invitation.invitation_id] = None
     decision.put(invitation)
 
 
 def check_not_over(invitation: Invitation, at: datetime) -> None:
     """Raises `Refusal` for an invitation that cannot be used at `at`."""
-    if not invitation.usable or at >= invitation.expires_at:
+    if not invitation.usable_at(at):
         raise Refusal("invitation-ended", "This invitation can not be used any more.")
 
 
 def publish_change(decision: Decision) -> None:
-    """Tell copies of the community, unless it was never opened."""
+    """Tell copies of the community how it now is."""
     community = decision.community
     body = CommunityChanged(**_facts(community))
     decision.publish(Draft(community.community_id, body, community.sequence))
 
 
-def _check_objectives(objectives: Sequence[Objective]) -> None:
+def _check_objectives(objectives: Sequence[Goal]) -> None:
     live = [objective for objective in objectives if not objective.retired]
     if not live:
         raise Refusal("no-objective", "A community exists for one or two objectives.")
@@ -184,6 +189,6 @@ def _facts(community: Community) -> dict[str, object]:
         "quiet_until": community.quiet_until,
         "clock": community.clock,
         "capacity": community.seats.capacity,
-        "objectives": community.objectives,
+        "objectives": tuple(goal.fact() for goal in community.objectives),
         "requirements_version": community.requirements_version,
     }

@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from pydantic import BaseModel, ConfigDict
+
 from coterie_contracts.community import ClockMode, CommunityStatus, Objective
 from coterie_contracts.member import MemberStatus, RequirementVerdict
 from coterie_membership.domain.requirements import Dossier, Judgement
@@ -17,6 +19,7 @@ __all__ = [
     "Application",
     "ApplicationStatus",
     "Community",
+    "Goal",
     "Invitation",
     "InvitationStatus",
     "Member",
@@ -47,8 +50,28 @@ class InvitationStatus(StrEnum):
     REVOKED = "revoked"
 
 
+class Goal(BaseModel):
+    """An objective as its community states it; the last four say how it is known to be met."""
+
+    model_config = ConfigDict(frozen=True)
+
+    objective_id: UUID
+    title: str
+    retired: bool = False
+    measure: str | None = None
+    baseline: str | None = None
+    target: str | None = None
+    by: datetime | None = None
+
+    def fact(self) -> Objective:
+        """What other services hear of it."""
+        return Objective(objective_id=self.objective_id, title=self.title, retired=self.retired)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Community:
+    """A circle. `founded` counts everybody ever let in, erased ones included."""
+
     community_id: UUID
     brand_id: UUID
     name: str
@@ -62,8 +85,9 @@ class Community:
     clock: ClockMode
     seats: Seats
     requirements_version: int
-    objectives: tuple[Objective, ...]
+    objectives: tuple[Goal, ...]
     founded: int = 0
+    clock_told_at: datetime | None = None
     version: int = 1
     sequence: int = 0
 
@@ -103,6 +127,11 @@ class Application:
         """A published change."""
         return replace(self, version=self.version + 1, sequence=self.sequence + 1, **changes)
 
+    def admitted(self) -> Application:
+        """In: a change that `member.admitted` publishes and this aggregate's own count does not."""
+        status = ApplicationStatus.ADMITTED
+        return replace(self, status=status, offer_expires_at=None, version=self.version + 1)
+
     def judged(self, judgement: Judgement) -> Application:
         return replace(self, verdicts=judgement.leaves)
 
@@ -111,6 +140,14 @@ class Application:
 
     def with_invitation(self, invitation_id: UUID, dossier: Dossier) -> Application:
         return replace(self, invitation_id=invitation_id, dossier=dossier)
+
+    def facts(self) -> dict[str, UUID]:
+        """The fields that every application event carries."""
+        return {
+            "application_id": self.application_id,
+            "community_id": self.community_id,
+            "person_id": self.person_id,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +209,9 @@ class Invitation:
     @property
     def usable(self) -> bool:
         return self.status is InvitationStatus.ISSUED and self.uses < self.max_uses
+
+    def usable_at(self, at: datetime) -> bool:
+        return self.usable and at < self.expires_at
 
     @property
     def holds_seat(self) -> bool:

@@ -31,7 +31,9 @@ __all__ = [
     "StaffVerdict",
     "default_requirements",
     "judge",
+    "lacks_evidence",
     "leaves",
+    "stands",
 ]
 
 HOUSE_RULES = "house-rules"
@@ -188,6 +190,28 @@ def _groups(tree: Requirement, path: str = "root") -> Iterator[tuple[str, Requir
         yield path, tree
         for position, child in enumerate(tree.of):
             yield from _groups(child, f"{path}/{position}")
+
+
+def lacks_evidence(tree: Requirement, dossier: Dossier, *, at: datetime) -> bool:
+    """Whether it stays unknown even if every manager approved: then it hangs on evidence."""
+    approved = {
+        path: StaffVerdict(verdict=Verdict.WAIVED, found_at=at)
+        for path, leaf in leaves(tree)
+        if isinstance(leaf, ManagerApproval)
+    }
+    supposed = dossier.model_copy(update={"verdicts": {**dossier.verdicts, **approved}})
+    return judge(tree, supposed, at=at).outcome is Verdict.UNKNOWN
+
+
+def stands(tree: Requirement, dossier: Dossier, found: Mapping[str, StaffVerdict]) -> bool:
+    """Whether all of `found` is recorded already and still inside its window."""
+    wanted = dict(leaves(tree))
+    return all(
+        (known := dossier.verdicts.get(path)) is not None
+        and (known.verdict, known.evidence) == (new.verdict, new.evidence)
+        and _is_current(wanted[path], known, new.found_at)
+        for path, new in found.items()
+    )
 
 
 def judge(tree: Requirement, dossier: Dossier, *, at: datetime) -> Judgement:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from coterie_local.platform import SERVICES
+from tests.faults.canonical import LISTED, Compared, differences, tables_of
 from tests.flows.seasons import Played
-
-from .canonical import LISTED, Compared, differences, tables_of
 
 
 @pytest.mark.parametrize("service", SERVICES)

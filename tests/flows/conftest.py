@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .seasons import Played, played_once
+from tests.flows.seasons import Played, played_once
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -21,8 +21,7 @@ from coterie_local.audit.facts import Log
 from coterie_local.story import story, tell
 from coterie_local.tally import Tally, tally
 from tests.audit.planters import PLANTERS
-
-from .seasons import Played
+from tests.flows.seasons import Played
 
 COTERIE = Path(sys.executable).parent / "coterie"
 REASONS = (

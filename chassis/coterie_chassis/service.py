@@ -129,6 +129,8 @@ class Runtime:
             title=f"Coterie {self.service.name}",
             lifespan=lifespan,
             max_body_size=self.settings.max_body_bytes,
+            # FastAPI's log records hold the input that failed validation.
+            telemetry={"operation_spans": False, "logs": False},
         )
         app.state.runtime = self
         problems.install(app)

@@ -163,9 +163,12 @@ class Database:
 
 
 _NOW: Final = text("SELECT now()")
+# Skips a deadline that a sweep has taken: the sweep holds that row and waits for the aggregate that
+# this transaction holds, and its handler looks at the state again anyway.
 _CANCEL: Final = text(
-    "DELETE FROM deadline WHERE (kind, aggregate_id) IN "
-    "(SELECT * FROM unnest(CAST(:kinds AS text[]), CAST(:ids AS uuid[])))"
+    "DELETE FROM deadline WHERE (kind, aggregate_id) IN (SELECT kind, aggregate_id FROM deadline "
+    "JOIN unnest(CAST(:kinds AS text[]), CAST(:ids AS uuid[])) AS gone (kind, aggregate_id) "
+    "USING (kind, aggregate_id) FOR UPDATE OF deadline SKIP LOCKED)"
 )
 
 

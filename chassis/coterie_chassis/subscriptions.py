@@ -112,6 +112,8 @@ class Subscriptions:
     async def start(self) -> None:
         """Connect and begin; raises at once where Kafka does not answer."""
         await self.broker.start()
+        for lane, subscriber in zip(self.lanes, self.broker.subscribers, strict=True):
+            _beat_on_every_poll(lane, subscriber)
 
     async def stop(self) -> None:
         """Stop reading, finish the batch under way and its commit."""
@@ -124,10 +126,7 @@ class Subscriptions:
     def stuck_for(self) -> float:
         """Seconds since the least lively lane's loop last did anything."""
         now = time.monotonic()
-        return max((now - self._last_sign(lane) for lane in self.lanes), default=0.0)
-
-    def _last_sign(self, lane: _Lane) -> float:
-        return lane.last_progress
+        return max((now - lane.last_progress for lane in self.lanes), default=0.0)
 
     def _subscribe(self, lane: _Lane) -> None:
         settings = self._settings
@@ -163,6 +162,20 @@ class Subscriptions:
         @subscriber  # type: ignore[untyped-decorator]
         async def consume(records: tuple[ConsumerRecord[Any, Any], ...]) -> None:
             await lane.take([_record(raw) for raw in records])
+
+
+def _beat_on_every_poll(lane: _Lane, subscriber: Any) -> None:
+    """Polling is the loop's sign of life, also when there is nothing to consume.
+
+    FastStream's own ping stays true after its loop has ended.
+    """
+    poll = subscriber.consumer.getmany
+
+    async def getmany(*arguments: Any, **options: Any) -> Any:
+        lane.last_progress = time.monotonic()
+        return await poll(*arguments, **options)
+
+    subscriber.consumer.getmany = getmany
 
 
 def _record(raw: ConsumerRecord[Any, Any]) -> Record:

@@ -87,7 +87,7 @@ class Sweeper:
     async def _sweep_wall(self, database: Database, at: datetime | None) -> int:
         async with database.begin() as uow:
             rows = await uow.rows(_DUE, {"at": at or uow.now, "limit": _BATCH})
-            await self._run(uow, rows)
+            await self._run(uow, sorted(rows, key=lambda row: str(row.kind)))
             return len(rows)
 
     async def _sweep_driven(self, database: Database) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from coterie_chassis.auth import Role
 from coterie_chassis.testing import Harness, event_of, person
@@ -100,3 +102,19 @@ async def test_nobody_says_when_it_happened_on_the_wall_clock(h: Harness, commun
 
     assert answer.status_code == 409
     assert answer.json()["type"] == "urn:coterie:problem:clock-not-driven"
+
+
+async def test_cancelling_never_waits_for_a_sweep_that_has_the_deadline(
+    h: Harness, community: UUID
+) -> None:
+    answer = await h.post("/notes", note(community, 60), as_=ANN)
+    note_id = UUID(answer.json()["note_id"])
+
+    async with h.database.begin() as sweep:
+        assert await sweep.rows(text("SELECT 1 AS held FROM deadline FOR UPDATE"))
+        async with asyncio.timeout(2), h.database.begin() as command:
+            command.cancel("note.remind", note_id)
+
+    async with h.database.begin() as command:
+        command.cancel("note.remind", note_id)
+    assert await h.sweep(at=datetime.now(UTC) + timedelta(seconds=61)) == 0

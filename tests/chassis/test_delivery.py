@@ -224,6 +224,20 @@ async def test_a_working_service_is_live_and_ready(
         assert (await runtime._ready()).status_code == 200
 
 
+async def test_a_consumer_whose_loop_has_ended_shows_no_progress(platform: Platform) -> None:
+    async with platform.instance() as runtime:
+        subscriptions = runtime.subscriptions
+        assert subscriptions is not None
+        await until(lambda: _is(lambda: subscriptions.stuck_for() < 0.5))
+
+        for subscriber in subscriptions.broker.subscribers:
+            for task in subscriber.tasks:
+                task.cancel()
+
+        await until(lambda: _is(lambda: subscriptions.stuck_for() > 1.5))
+        assert await subscriptions.ping(), "the ping alone would not tell"
+
+
 async def _is(check: Callable[[], bool]) -> bool:
     return check()
 

@@ -20,7 +20,8 @@ from coterie_local.processes import LocalFault
 
 __all__ = ["dead_letter", "planted", "redrive"]
 
-_PATIENCE_S = 20.0
+_PATIENCE_S = 40.0
+_FIRST = re.compile(r"\s*(\d+)  \w")  # a letter's id and lane; "0 open" is no letter
 
 
 @asynccontextmanager
@@ -42,7 +43,7 @@ async def dead_letter(platform: Platform, service: str) -> int:
     deadline = asyncio.get_running_loop().time() + _PATIENCE_S
     while asyncio.get_running_loop().time() < deadline:
         listed = await asyncio.to_thread(platform.run, service, "redrive", "list")
-        if found := re.match(r"\s*(\d+)\s", listed.stdout):
+        if found := _FIRST.match(listed.stdout):
             return int(found[1])
     raise LocalFault(f"{service} was expected to set an event aside")
 

@@ -39,7 +39,7 @@ __all__ = ["CUT", "Played", "options", "perform", "played_once", "read_log", "se
 SEED: Final = 1
 CUT: Final = 8
 """Chapters of the shorter play: to the end of rewards, so every service decides and applies."""
-_PATIENCE_S: Final = 60.0
+_PATIENCE_S: Final = 120.0
 _KEY: Final = b64encode(bytes(range(32))).decode()
 
 

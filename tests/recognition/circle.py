@@ -194,7 +194,9 @@ class Circle:
     def unconfirmed(
         self, feedback_id: UUID, author: UUID, **more: Any
     ) -> Event[FeedbackUnconfirmed]:
-        return self._round(FeedbackUnconfirmed, feedback_id, author, **more)
+        return self._round(
+            FeedbackUnconfirmed, feedback_id, author, **{"by": VerifiedBy.DEADLINE, **more}
+        )
 
     def answered(self, feedback_id: UUID, member_id: UUID, *, satisfied: bool = True) -> Event[Any]:
         look_again = uuid5(self.implementation(feedback_id, 1), str(member_id))
@@ -339,6 +341,7 @@ class Circle:
         *,
         round_: int = 1,
         duplicates: tuple[UUID, ...] = (),
+        by: VerifiedBy = VerifiedBy.AUTHOR,
     ) -> Event[B]:
         facts = body(
             **self._item(feedback_id, author),
@@ -346,6 +349,6 @@ class Circle:
             round=round_,
             duplicate_author_ids=duplicates,
             implemented_at=self.now,
-            by=VerifiedBy.AUTHOR,
+            by=by,
         )
         return self.event(facts, feedback_id)

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
+from coterie_contracts.feedback import VerifiedBy
 from coterie_contracts.member import (
     MemberAdmitted,
     MemberLeft,
@@ -123,6 +124,16 @@ async def test_unconfirmed_without_objection_pays_and_praise_never_does(circle: 
 
     await circle.h.deliver(circle.unconfirmed(uuid4(), ada))
     assert [r["status"] for r in await circle.rewards(COFFEE)] == ["issued"]
+
+
+@pytest.mark.parametrize("by", [VerifiedBy.AUTHOR, VerifiedBy.SUPPORTERS])
+async def test_unconfirmed_after_an_objection_pays_nothing(circle: Circle, by: VerifiedBy) -> None:
+    (ada,) = await circle.admit("ada")
+    await stocked(circle)
+
+    await circle.h.deliver(circle.unconfirmed(uuid4(), ada, by=by))
+
+    assert await circle.rewards() == []
 
 
 async def test_above_the_limit_a_manager_decides(circle: Circle) -> None:

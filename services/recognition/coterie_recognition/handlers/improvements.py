@@ -19,6 +19,7 @@ from coterie_contracts.feedback import (
     FeedbackWithdrawn,
     LookAgainAnswered,
     RoundFacts,
+    VerifiedBy,
 )
 from coterie_contracts.model import EventBody
 from coterie_contracts.reward import Badge
@@ -62,7 +63,15 @@ async def propose_rewards(
     events: Batch[FeedbackImplemented | RoundFacts | LookAgainAnswered], uow: UnitOfWork
 ) -> None:
     """Propose, approve and issue what the policies in force give for these events."""
-    await propose_for(uow, [trigger_of(event) for event in events])
+    await propose_for(uow, [trigger_of(event) for event in events if not _objected(event.data)])
+
+
+def _objected(data: EventBody) -> bool:
+    """Whether somebody looked again and it was not there: silence costs nobody, a no does."""
+    return isinstance(data, FeedbackUnconfirmed) and data.by in {
+        VerifiedBy.AUTHOR,
+        VerifiedBy.SUPPORTERS,
+    }
 
 
 async def propose_for(uow: UnitOfWork, found: Iterable[Trigger]) -> None:

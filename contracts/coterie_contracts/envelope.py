@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Generic, TypeVar
 from uuid import UUID
 
@@ -25,7 +25,27 @@ B_co = TypeVar("B_co", bound=EventBody, covariant=True)
 
 CONTENT_TYPE: Final = "application/json"
 REPLAY_HEADER: Final = "coterie-replay"
-SOURCE_PREFIX: Final = "coterie/"
+_SEQUENCE_DIGITS: Final = 18  # what a 64-bit column holds for certain
+_READ: Final = frozenset(
+    {
+        "ce_specversion",
+        "ce_id",
+        "ce_source",
+        "ce_type",
+        "ce_subject",
+        "ce_time",
+        "ce_brandid",
+        "ce_communityid",
+        "ce_actor",
+        "ce_causationid",
+        "ce_correlationid",
+        "ce_recordedtime",
+        "ce_sequence",
+        "ce_clock",
+        "traceparent",
+        REPLAY_HEADER,
+    }
+)
 
 
 class Unreadable(ValueError):
@@ -78,15 +98,16 @@ class Message:
 
 def encode(event: Event[EventBody], *, tombstone: bool = False) -> Message:
     """The record for `event`; `tombstone` keeps the attributes and drops the data."""
+    subject = str(event.subject)
     attributes: list[tuple[str, str | None]] = [
         ("content-type", CONTENT_TYPE),
         ("ce_specversion", "1.0"),
         ("ce_id", str(event.id)),
         ("ce_source", event.source),
         ("ce_type", event.data.event_type()),
-        ("ce_subject", str(event.subject)),
+        ("ce_subject", subject),
         ("ce_time", utc(event.time)),
-        ("ce_partitionkey", str(event.subject)),
+        ("ce_partitionkey", subject),
         ("ce_brandid", None if event.brand_id is None else str(event.brand_id)),
         ("ce_communityid", None if event.community_id is None else str(event.community_id)),
         ("ce_actor", event.actor),
@@ -100,7 +121,7 @@ def encode(event: Event[EventBody], *, tombstone: bool = False) -> Message:
     ]
     return Message(
         topic=event.topic,
-        key=str(event.subject).encode(),
+        key=subject.encode(),
         headers=tuple((name, value.encode()) for name, value in attributes if value is not None),
         value=None if tombstone else event.data.model_dump_json().encode(),
     )
@@ -129,27 +150,27 @@ def decode(
         raise Unreadable(_summary(error)) from None
     return Event(
         id=_uuid(attributes, "ce_id"),
-        source=_required(attributes, "ce_source"),
+        source=_text(attributes, "ce_source"),
         subject=_uuid(attributes, "ce_subject"),
         time=_time(attributes, "ce_time"),
         recorded_time=_time(attributes, "ce_recordedtime"),
         data=data,
         brand_id=_optional_uuid(attributes, "ce_brandid"),
         community_id=_optional_uuid(attributes, "ce_communityid"),
-        actor=_required(attributes, "ce_actor"),
+        actor=_text(attributes, "ce_actor"),
         causation_id=_uuid(attributes, "ce_causationid"),
         correlation_id=_uuid(attributes, "ce_correlationid"),
         sequence=_sequence(attributes),
         clock=ClockMode.DRIVEN if attributes.get("ce_clock") == "driven" else ClockMode.WALL,
         replayed=REPLAY_HEADER in attributes,
-        traceparent=attributes.get("traceparent"),
+        traceparent=_traceparent(attributes),
     )
 
 
 def _attributes(headers: Sequence[tuple[str, bytes | None]]) -> dict[str, str]:
     known: dict[str, str] = {}
     for name, value in headers:
-        if not (name.startswith("ce_") or name in {"traceparent", REPLAY_HEADER}):
+        if name not in _READ:
             continue
         if value is None:
             raise Unreadable(f"header {name!r} is null")
@@ -163,6 +184,13 @@ def _attributes(headers: Sequence[tuple[str, bytes | None]]) -> dict[str, str]:
 def _required(attributes: dict[str, str], name: str) -> str:
     if not (value := attributes.get(name)):
         raise Unreadable(f"header {name!r} is missing")
+    return value
+
+
+def _text(attributes: dict[str, str], name: str) -> str:
+    """Text as PostgreSQL can keep it, which takes no zero character."""
+    if "\0" in (value := _required(attributes, name)):
+        raise Unreadable(f"header {name!r} holds a zero character")
     return value
 
 
@@ -188,17 +216,28 @@ def _time(attributes: dict[str, str], name: str) -> datetime:
             if isinstance(error, Unreadable)
             else Unreadable(f"header {name!r} is not RFC 3339")
         ) from None
+    if value.tzinfo is UTC:
+        return value
     if value.tzinfo is None:
         raise Unreadable(f"header {name!r} has no time zone")
-    return value
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise Unreadable(f"header {name!r} is out of range") from None
 
 
 def _sequence(attributes: dict[str, str]) -> int | None:
     if (text := attributes.get("ce_sequence")) is None:
         return None
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= _SEQUENCE_DIGITS):
         raise Unreadable("header 'ce_sequence' is not a whole number")
     return int(text)
+
+
+def _traceparent(attributes: dict[str, str]) -> str | None:
+    """What cannot be a trace context is dropped: it never costs an event."""
+    value = attributes.get("traceparent", "")
+    return value if value.isascii() and value.isprintable() and value else None
 
 
 def _summary(error: ValidationError) -> str:

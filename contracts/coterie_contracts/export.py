@@ -12,6 +12,7 @@ import base64
 import json
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +28,7 @@ __all__ = ["asyncapi", "golden", "main", "schema"]
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-VERSION: Final = "0.1.0"
+VERSION: Final = version("coterie-contracts")
 _REQUIRED_HEADERS: Final = (
     "ce_specversion",
     "ce_id",

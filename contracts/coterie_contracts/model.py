@@ -50,7 +50,7 @@ class EventBody(BaseModel):
     incompatible change on, `version`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     topic: ClassVar[str]
     version: ClassVar[int] = 1
@@ -89,4 +89,4 @@ class Ledgered(EventBody):
 
 def utc(value: datetime) -> str:
     """`value` as RFC 3339 with microseconds and `Z`, the form that every header uses."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return value.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

@@ -1,12 +1,12 @@
 """A readable example of every event: built once, then kept for ever as golden bytes.
 
-Values follow from the names of fields, so seventy events read as one story and none is invented
-by hand. A committed example is never written again.
+Values follow from the names of fields, so seventy events read as one story; `_TOLD` holds what
+an event says differently from its field's usual value. A committed example is never written again.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, Final, Union, get_args, get_origin
@@ -24,11 +24,11 @@ __all__ = ["sample"]
 _AT: Final = datetime(2026, 2, 3, 10, 15, 30, 123456, tzinfo=UTC)
 _TEXTS: Final = {
     "actor": "person:3f0c6d1e-0d0b-5c55-9a51-3f7c0a0b1c2d",
-    "algorithm": "coterie-merit/1",
+    "algorithm": "damped-voices/1",
     "approved_by": "policy",
     "currency": "EUR",
     "email": "ada@example.org",
-    "evidence": "order 2025-1187",
+    "evidence": "house rules, version 3",
     "item_name": "Coffee card",
     "kind": "agreement",
     "label": "Pump that does not drip",
@@ -37,7 +37,7 @@ _TEXTS: Final = {
     "member_benefit": "Members pay a fifth less",
     "name": "Glow Circle",
     "release": "2026.2",
-    "requirement": "root/0",
+    "requirement": "all_of/0",
     "season": "2026-Q1",
     "see_it_at": "in your next order",
     "template": "feedback_accepted",
@@ -48,34 +48,114 @@ _TEXTS: Final = {
 }
 _NUMBERS: Final = {
     "amount_minor": 500,
-    "funded_minor": 2_000,
-    "reserved_minor": 500,
-    "spent_minor": 500,
+    "funded_minor": 10_000,
+    "reserved_minor": 1_000,
+    "spent_minor": 2_500,
+    "available_minor": 300,
+    "audience_size": 57,
     "capacity": 100,
     "seats_held": 57,
+    "seat_sequence": 61,
+    "previous_capacity": 80,
+    "ledger_sequence": 14,
     "importance": 2,
+    "round": 1,
+    "attempt": 1,
+    "max_uses": 1,
+    "uses": 1,
+    "priority": 0,
     "value": 0.7,
     "merit": 0.62,
+    "offer_cap": 2,
+    "offer_window_days": 28,
     "offer_ratio": 0.25,
+    "offer_ratio_window_days": 28,
+    "offer_gap_days": 10,
+    "offer_after_days": 14,
+    "community_cap": 3,
+    "community_window_days": 7,
+    "personal_cap_per_day": 4,
+    "window_days": 28,
+    "count_before": 1,
+    "cap": 2,
+    "offers_before": 1,
+    "value_count": 12,
     "ratio_limit": 0.25,
+    "ratio_window_days": 28,
+    "recipient_sequence": 14,
+}
+_DAYS: Final = {
+    "admitted_at": -90,
+    "closes_at": 14,
+    "contributed_at": -30,
+    "due_at": 14,
+    "expires_at": 3,
+    "implemented_at": -5,
+    "not_before": 1,
+    "reapply_after": 90,
+    "sent_at": 0,
+    "until": 14,
 }
 _TUPLES: Final = {
     "requirement_kinds": ("agreement", "invitation", "manager_approval"),
     "unsubscribed": ("offer/inbox",),
 }
+_FALSE: Final = {"retired", "late", "not_askable", "provisional", "counted_as_offer"}
+_OFFER: Final[dict[str, Any]] = {"notification_class": "offer", "template": "offer"}
+_NO_SEASON: Final[dict[str, Any]] = {"season": None}
+_TOLD: Final[dict[str, dict[str, Any]]] = {
+    "community.opened": {"status": "open"},
+    "community.changed": {"status": "paused"},
+    "clock.advanced": {"mode": "driven"},
+    "application.submitted": {"invitation_id": None},
+    "seat.lapsed": {"final": False},
+    "member.suspended": {"status": "suspended"},
+    "member.left": {"status": "left", "seats_held": 56},
+    "member.released": {"status": "released", "seats_held": 56},
+    "member.removed": {"status": "removed", "seats_held": 56},
+    "member.erased": {"seats_held": 56},
+    "feedback.submitted": {"campaign_id": None},
+    "feedback.unconfirmed": {"by": "deadline"},
+    "badge.awarded": _NO_SEASON,
+    "badge.revoked": _NO_SEASON,
+    "budget.funded": {"amount_minor": 5_000},
+    "notification.sent": _OFFER | {"counted_as_offer": True},
+    "notification.deferred": {"notification_class": "personal", "channel": "email"},
+    "notification.suppressed": _OFFER | {"reason": "ratio"},
+    "notification.digested": {"notification_class": "community", "template": "community_news"},
+    "notification.failed": {"notification_class": "personal", "channel": "email", "final": False},
+}
+# The aggregates that are not named like the first word of their topic.
+_AGGREGATES: Final = {
+    "admissionpolicy.changed": "community",
+    "capacity.changed": "community",
+    "clock.advanced": "community",
+    "contribution.appreciated": "appreciation",
+    "contribution.rated": "rating",
+    "feedback.supported": "support",
+    "feedback.unsupported": "support",
+    "guardpolicy.changed": "community",
+    "lookagain.answered": "look_again",
+    "lookagain.lapsed": "look_again",
+    "lookagain.requested": "look_again",
+    "merit.changed": "standing",
+    "preference.changed": "member",
+    "rewardpolicy.changed": "policy",
+    "seat.lapsed": "application",
+    "seat.offered": "application",
+}
 
 
 def sample(topic: Topic) -> Event[EventBody]:
     """The example of a topic's event, the same on every call."""
-    body = _body(topic.body)
-    subject = _id(topic.name.partition(".")[0])
+    subject = _id(_AGGREGATES.get(topic.name, topic.name.partition(".")[0]))
     return Event(
         id=_event_id(topic.name),
         source=f"coterie/{topic.owner}",
         subject=subject,
         time=_AT,
         recorded_time=_AT,
-        data=body,
+        data=topic.body.model_validate(_fields(topic.body) | _TOLD.get(topic.name, {})),
         brand_id=_id("brand"),
         community_id=_id("community"),
         actor=_TEXTS["actor"],
@@ -85,10 +165,6 @@ def sample(topic: Topic) -> Event[EventBody]:
         clock=ClockMode.WALL,
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     )
-
-
-def _body(model: type[EventBody]) -> EventBody:
-    return model.model_validate(_fields(model))
 
 
 def _fields(model: type[BaseModel]) -> dict[str, Any]:
@@ -126,10 +202,10 @@ _MAKERS: Final[dict[type, Any]] = {
     BaseModel: lambda name, kind: _fields(kind),
     Enum: lambda name, kind: next(iter(kind)),
     UUID: lambda name, kind: _id(name),
-    datetime: lambda name, kind: _AT,
-    AwareDatetime: lambda name, kind: _AT,
+    datetime: lambda name, kind: _AT + timedelta(days=_DAYS.get(name, 0)),
+    AwareDatetime: lambda name, kind: _AT + timedelta(days=_DAYS.get(name, 0)),
     time: lambda name, kind: time(21) if name == "quiet_from" else time(8),
-    bool: lambda name, kind: name not in {"retired", "late", "replayed", "not_askable"},
+    bool: lambda name, kind: name not in _FALSE,
     int: lambda name, kind: _NUMBERS.get(name, 3),
     float: lambda name, kind: _NUMBERS[name],
     str: lambda name, kind: _TEXTS[name],

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from coterie_chassis.service import Service
 from coterie_chassis.testing import harness
 from coterie_contracts.member import MemberAdmitted, MemberLeft, SeatOffered
+from coterie_feedback.service import service as feedback
 from coterie_local.importers.player import Player
 from coterie_local.importers.polis import plan_polis
 from coterie_local.importers.stackexchange_plan import plan_stackexchange
@@ -26,6 +27,7 @@ HISTORIES = Path(__file__).parent.parent / "histories"
 FEW_SEATS = 6
 SERVICES: list[tuple[Service, dict[str, Any]]] = [
     (membership, {"identity_key": SecretStr("a key of this test alone, long enough")}),
+    (feedback, {}),
 ]
 
 

@@ -100,6 +100,7 @@ LISTED: Final[Mapping[str, Listed]] = {
         "member": _WHOLE,
         "invitation": Compared({"token_hash": f"of a token {_DRAWN}"}),
         "erased": _WHOLE,
+        "erased_application": _WHOLE,
         "incarnation": _WHOLE,
     },
     "feedback": {

@@ -61,7 +61,8 @@ Listed: TypeAlias = Mapping[str, Compared | Excluded]
 _WHOLE: Final = Compared()
 _WALL: Final = "the wall clock"
 _DRAWN: Final = "drawn at random"
-_ARRIVAL: Final = "ratings come from several partitions: which of them is the tenth is their order"
+_ARRIVAL: Final = "facts come from several partitions: which of them is first is their order"
+_TOLD: Final = "what a person is told of comes from several topics, in the order of arrival"
 _THEN: Final = "tells what had arrived from other services when it was due"
 _SUMMARY: Final = "summaries are published as often as the refold finds a difference"
 
@@ -72,6 +73,8 @@ CHASSIS: Final[Listed] = {
     "dead_letter": Compared(
         {
             "id": "an identity column, which an undone attempt also counts",
+            "kind": "of two events of one key on two topics, the one that arrives first fails",
+            "error": "as of `kind`",
             "partition": "hardly news beside the key",
             "offset": "counts repeated deliveries too",
             "headers": "hold the recorded time and the trace",
@@ -127,7 +130,7 @@ LISTED: Final[Mapping[str, Listed]] = {
         "merit_dirty": Compared({"id": "an identity column"}),
         "merit_season": _WHOLE,
         "merit_standing": Compared({"sequence": _SUMMARY}),
-        "badge": Compared(cases=(Case("badge", "helpful_rater", {"changed_at": _ARRIVAL}),)),
+        "badge": Compared({"changed_at": _ARRIVAL}),
         "badge_evidence": _WHOLE,
         "catalogue_item": _WHOLE,
         "reward_policy": _WHOLE,
@@ -144,10 +147,11 @@ LISTED: Final[Mapping[str, Listed]] = {
         **CHASSIS,
         **CIRCLE,
         "notification": Compared(
+            {"recipient_sequence": _TOLD, "answers": f"quote counts: {_TOLD}"},
             cases=(
                 Case("template", "badge", {"decided_at": _ARRIVAL}),
                 Case("template", "monday_brief", {"params": _THEN}),
-            )
+            ),
         ),
         "ledger": _WHOLE,
         "preference": _WHOLE,

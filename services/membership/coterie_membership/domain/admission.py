@@ -109,7 +109,6 @@ def submit(
         invitation_id=application.invitation_id,
     )
     decision.publish(Draft(application.application_id, body, application.sequence))
-    decision.deadlines[EVIDENCE_EXPIRES, application.application_id] = at + Policy.EVIDENCE_UNKNOWN
     _settle(
         decision,
         application,
@@ -120,6 +119,9 @@ def submit(
         seat_is_left=seat_is_left,
         at=at,
     )
+    key = EVIDENCE_EXPIRES, application.application_id
+    if decision.applications[application.application_id].status is ApplicationStatus.SUBMITTED:
+        decision.deadlines[key] = at + Policy.EVIDENCE_UNKNOWN
 
 
 def settle(

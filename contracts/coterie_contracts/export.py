@@ -1,8 +1,8 @@
 """JSON Schemas, one AsyncAPI document and golden examples, all from the models and `topics`.
 
 `python -m coterie_contracts.export` writes what is missing or stale; with `--check` it writes
-nothing and names every file that is. An example that exists is never written again, because its
-bytes must decode for ever.
+nothing and names every file that is, and every break with the newest release. An example that
+exists is never written again, because its bytes must decode for ever.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import yaml
 
+from coterie_contracts.compatibility import release_breaks
 from coterie_contracts.envelope import CONTENT_TYPE, Event, Message, encode
 from coterie_contracts.model import EventBody
 from coterie_contracts.samples import sample
@@ -158,6 +159,7 @@ def _check(root: Path) -> Iterator[str]:
     for path in sorted([*(root / "schemas").glob("*"), *(root / "examples").rglob("*.json")]):
         if path not in known:
             yield f"{path.relative_to(root)} belongs to no topic: delete it"
+    yield from release_breaks(root)
 
 
 def _write(root: Path) -> None:

@@ -28,8 +28,8 @@ class Decision:
     """The community as it is after all so far, changed aggregates by id, drafts in order.
 
     Later steps of one decision see what earlier ones did. A deadline is set and never cancelled:
-    whoever acts on one holds its row before the community's, so a command that cancelled one
-    would wait the other way round. What no longer applies finds nothing to do.
+    a sweep may have taken it already and wait for the community, so it has to look in any case.
+    What no longer applies finds nothing to do.
     """
 
     community: Community

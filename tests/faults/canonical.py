@@ -149,7 +149,7 @@ LISTED: Final[Mapping[str, Listed]] = {
         "notification": Compared(
             {"recipient_sequence": _TOLD, "answers": f"quote counts: {_TOLD}"},
             cases=(
-                Case("template", "badge", {"decided_at": _ARRIVAL}),
+                Case("template", "badge", {"decided_at": _ARRIVAL, "local_day": _ARRIVAL}),
                 Case("template", "monday_brief", {"params": _THEN}),
             ),
         ),

@@ -18,6 +18,7 @@ from coterie_contracts.member import (
     MemberAdmitted,
     MemberContact,
 )
+from coterie_contracts.model import EventBody
 
 from .conftest import AGREED, BRAND, HOUSE_RULES, MANAGER, Circle, Founder, applicant
 
@@ -136,7 +137,7 @@ async def test_the_same_command_told_again_is_found_even_when_its_key_is_forgott
 ) -> None:
     circle = await found(clock="driven", at=THEN)
     first = await circle.apply("ann", at=THEN, key="history:ann")
-    before = len(await h.published())
+    before = len(await h.published(EventBody))
 
     again = await circle.apply("ann", at=THEN, key="history:ann")
     async with h.database.begin() as uow:
@@ -145,7 +146,7 @@ async def test_the_same_command_told_again_is_found_even_when_its_key_is_forgott
 
     assert first.status_code == again.status_code == forgotten.status_code == 201
     assert first.json() == again.json() == forgotten.json()
-    assert len(await h.published()) == before
+    assert len(await h.published(EventBody)) == before
 
 
 async def test_what_staff_say_twice_is_said_once(h: Harness, found: Founder) -> None:
@@ -153,14 +154,14 @@ async def test_what_staff_say_twice_is_said_once(h: Harness, found: Founder) -> 
     path = f"/applications/{(await circle.apply('ann', {})).json()['application_id']}"
     body = {"verdicts": {"root/0": "met"}, "evidence": "order 17"}
     await circle.do(f"{path}/verdicts", body)
-    before = len(await h.published())
+    before = len(await h.published(EventBody))
 
     again = await circle.do(f"{path}/verdicts", body)
 
     assert again.status_code == 200
-    assert len(await h.published()) == before
+    assert len(await h.published(EventBody)) == before
     await circle.do(f"{path}/verdicts", {**body, "evidence": "order 18"})
-    assert len(await h.published()) == before + 1
+    assert len(await h.published(EventBody)) == before + 1
 
 
 @pytest.mark.parametrize(("days", "status"), [(89, 409), (91, 201)])
@@ -219,7 +220,7 @@ async def test_an_address_is_told_when_its_owner_comes_in_and_never_in_another_e
     (admitted,) = await h.published(MemberAdmitted)
     assert contact.data.email == "ann@example.com"
     assert contact.subject == admitted.data.member_id
-    others = [e for e in await h.published() if not isinstance(e.data, MemberContact)]
+    others = [e for e in await h.published(EventBody) if not isinstance(e.data, MemberContact)]
     assert not any("ann@" in event.data.model_dump_json() for event in others)
 
 

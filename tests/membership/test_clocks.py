@@ -17,6 +17,7 @@ from coterie_contracts.member import (
     SeatLapsed,
     SeatOffered,
 )
+from coterie_contracts.model import EventBody
 
 from .conftest import MANAGER, Circle, Founder, applicant
 
@@ -36,7 +37,7 @@ async def test_everything_of_a_driven_circle_happens_in_its_own_time(
     path = f"/members/{ann['member_id']}/leave"
     await h.post(path, as_=applicant("ann"), at=THEN + timedelta(hours=3))
 
-    events = await h.published()
+    events = await h.published(EventBody)
 
     assert all(event.time.year == 2010 for event in events)
     assert all(event.clock is ClockMode.DRIVEN for event in events)
@@ -154,8 +155,8 @@ async def test_a_stale_deadline_finds_nothing_to_do(h: Harness, found: Founder) 
             text("SELECT count(*) AS n FROM deadline WHERE kind = 'seat_offer.lapse'")
         )
     assert row.n == 1, "set, and never cancelled"
-    before = len(await h.published())
+    before = len(await h.published(EventBody))
 
     assert await h.sweep(at=datetime.now(UTC) + timedelta(days=60)) > 0
 
-    assert len(await h.published()) == before
+    assert len(await h.published(EventBody)) == before

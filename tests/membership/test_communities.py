@@ -80,7 +80,7 @@ async def test_a_closed_circle_lets_nobody_in(h: Harness, found: Founder) -> Non
     assert (await circle.do(f"/communities/{circle.id}/close")).json()["status"] == "closed"
 
     for path in (f"/applications/{ann}/approve", f"/communities/{circle.id}/invitations"):
-        body = {} if path.endswith("invitations") else None
+        body: dict[str, int] | None = {} if path.endswith("invitations") else None
         assert (await circle.do(path, body)).json()["type"].endswith("community-closed")
     assert (await circle.do(f"/communities/{circle.id}/open")).status_code == 409
     assert (await circle.do(f"/applications/{ann}/decline", {"reason": "x"})).status_code == 200
@@ -106,7 +106,7 @@ async def test_staff_of_another_brand_find_no_such_circle(h: Harness, found: Fou
 
     assert (await h.put(f"{path}/capacity", {"capacity": 1}, as_=eve)).status_code == 404
     for deed in ("open", "pause", "close", "offer-seat", "go-live", "invitations"):
-        body = {} if deed == "invitations" else None
+        body: dict[str, int] | None = {} if deed == "invitations" else None
         assert (await h.post(f"{path}/{deed}", body, as_=eve)).status_code == 404
         assert (await h.post(f"{path}/{deed}", body, as_=host)).status_code == 403
         assert (await h.post(f"{path}/{deed}", body, as_=applicant("ann"))).status_code == 403

@@ -12,6 +12,7 @@ from sqlalchemy import select, text
 from coterie_chassis.tables import outbox
 from coterie_chassis.testing import Harness
 from coterie_contracts.member import MemberAdmitted, MemberErased, SeatLapsed
+from coterie_contracts.model import EventBody
 
 from .conftest import AGREED, MANAGER, Circle, Founder, applicant
 
@@ -122,14 +123,14 @@ async def test_a_history_told_again_brings_nobody_back(h: Harness, found: Founde
     circle = await found(clock="driven", at=THEN)
     ann = (await circle.apply("ann", at=THEN, key="history:ann")).json()
     await erase(h, f"/members/{ann['member_id']}", at=THEN)
-    before = len(await h.published())
+    before = len(await h.published(EventBody))
     async with h.database.begin() as uow:
         await uow.execute(text("DELETE FROM idempotency"))
 
     replayed = await circle.apply("ann", at=THEN, key="history:ann")
 
     assert replayed.status_code == 410
-    assert len(await h.published()) == before
+    assert len(await h.published(EventBody)) == before
 
 
 async def test_who_applies_anew_is_another_member(h: Harness, found: Founder) -> None:

@@ -10,6 +10,7 @@ import pytest
 from coterie_chassis.decisions import member_id_of
 from coterie_chassis.testing import Harness
 from coterie_contracts.member import MemberAdmitted, MemberReinstated, MemberSuspended
+from coterie_contracts.model import EventBody
 
 from .conftest import MANAGER, Circle, Founder, applicant
 
@@ -127,7 +128,7 @@ async def test_members_read_each_others_profiles_and_strangers_none(
     body = {"handle": "Ann of Glow", "about": "I test serums."}
     path = f"/members/{ann}/profile"
     assert (await h.put(path, body, as_=applicant("bob"))).status_code == 404
-    before = len(await h.published())
+    before = len(await h.published(EventBody))
     assert (await h.put(path, body, as_=applicant("ann"))).status_code == 200
 
     profiles = f"/communities/{circle.id}/profiles"
@@ -138,7 +139,7 @@ async def test_members_read_each_others_profiles_and_strangers_none(
     assert [each["handle"] for each in shown.json()] == ["Ann of Glow", None]
     assert [each["founding_number"] for each in shown.json()] == [1, 2]
     assert stranger.status_code == 404
-    assert len(await h.published()) == before, "a profile is never in an event"
+    assert len(await h.published(EventBody)) == before, "a profile is never in an event"
 
 
 async def test_an_edit_of_an_older_version_is_refused(h: Harness, found: Founder) -> None:

@@ -34,7 +34,8 @@ RULES = Agreement(document="house-rules")
 
 
 def trees() -> st.SearchStrategy[Requirement]:
-    leaf = st.sampled_from([RULES, Invitation(), ManagerApproval(), Purchase()])
+    some: list[Requirement] = [RULES, Invitation(), ManagerApproval(), Purchase()]
+    leaf = st.sampled_from(some)
     return st.recursive(
         leaf,
         lambda inner: st.one_of(

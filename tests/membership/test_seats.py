@@ -17,7 +17,7 @@ from sqlalchemy import text
 from coterie_chassis.decisions import Refusal
 from coterie_chassis.testing import Harness
 from coterie_contracts.member import MemberAdmitted, SeatLapsed, SeatOffered
-from coterie_contracts.model import Seated
+from coterie_contracts.model import EventBody, Seated
 from coterie_membership.domain.seats import Seats
 from coterie_membership.domain.timing import offer_end
 
@@ -114,7 +114,7 @@ async def test_seat_events_are_gapless_and_state_what_they_hold(h: Harness, foun
     await circle.apply("cleo")
     await h.post(f"/members/{ann['member_id']}/leave", as_=applicant("ann"))
 
-    seated = [e.data for e in await h.published() if isinstance(e.data, Seated)]
+    seated = [e.data for e in await h.published(EventBody) if isinstance(e.data, Seated)]
 
     assert [data.seat_sequence for data in seated] == list(range(1, len(seated) + 1))
     assert [data.seats_held for data in seated] == [1, 2, 1, 2]

@@ -3,7 +3,7 @@
 Lock order, in every command and deadline: a driven community's clock row where the clock moves,
 then deadlines by whoever acts on them, then the community's row, then nothing that needs a lock of
 its own, because whoever changes an application, a member or an invitation holds the row of its
-community. So a command sets deadlines of what it has just made and never cancels one.
+community. So no command waits for a deadline: it sets those of what it has just made.
 """
 
 from coterie_membership.store.line import move_up, waitlist

@@ -10,7 +10,7 @@ HISTORIES ?= ../shared/data
 export COTERIE_HISTORIES ?= $(abspath $(HISTORIES))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check contracts kafka bench clean
+.PHONY: help install demo up test check contracts kafka faults bench clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ check: install ## Lint, format, types, imports, generated contracts, lock file
 
 contracts: install ## Write the JSON Schemas and AsyncAPI from the contracts
 	$(BIN)/python -m coterie_contracts.export
+
+faults: kafka ## Disturb the platform while a season plays, and compare with an undisturbed run
+	$(BIN)/pytest -m faults tests/faults $(PYTEST_ARGS)
 
 bench: install ## Measure, and write build/bench.json
 	$(BIN)/python -m tests.bench

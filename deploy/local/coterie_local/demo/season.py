@@ -400,6 +400,7 @@ class Season:
     async def _accept(self, person: Person) -> None:
         path = f"/applications/{person.application_id}/accept-seat"
         self._seated(person, (await self.stage.do(person, MEMBERSHIP, "POST", path)).body)
+        await self._seen_by_notifications(person.position)
 
     async def _news_until(self, day: int) -> None:
         """News on Mondays, Wednesdays and Fridays, which is as often as the guard allows."""

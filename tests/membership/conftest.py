@@ -1,17 +1,28 @@
-"""Membership on a database of its own, and a circle that is open."""
+"""Membership on a database of its own, and a circle that is open.
+
+Whatever a test makes membership publish has to pass the audit in the end.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx2
 import pytest
+from sqlalchemy import select
 
 from coterie_chassis.auth import Principal, Role
+from coterie_chassis.outbox import message_of
 from coterie_chassis.service import Service
+from coterie_chassis.tables import outbox
 from coterie_chassis.testing import Harness, harness, person
+from coterie_local.audit.facts import Log
+from coterie_local.audit.registry import RULES
+from coterie_local.log import Record
 from coterie_membership.service import service
 
 BRAND = uuid4()
@@ -26,6 +37,24 @@ async def h(fresh_database: Callable[[Service], Awaitable[str]]) -> AsyncIterato
     settings = {"identity_key": "a key for tests alone", "pool_size": 12}
     async with harness(service, url, settings) as running:
         yield running
+        assert await faults(running) == []
+
+
+async def faults(h: Harness) -> list[str]:
+    """What the platform's auditor, which shares no code with membership, finds in the outbox."""
+    async with h.database.begin() as uow:
+        rows = await uow.rows(select(outbox).order_by(outbox.c.id))
+    offsets: defaultdict[str, count[int]] = defaultdict(count)
+    messages = [message_of(r.topic, r.key, r.headers, r.value) for r in rows]
+    log = Log(
+        Record(m.topic, 0, next(offsets[m.topic]), 0, m.key, m.headers, m.value) for m in messages
+    )
+    return [
+        f"{rule.name}: {fault.explanation}"
+        for rule in RULES
+        for fault in rule.check(log)
+        if fault is not None
+    ]
 
 
 class Circle:

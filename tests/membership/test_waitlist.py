@@ -143,3 +143,18 @@ async def test_staff_offer_what_is_free(found: Founder) -> None:
     assert answer.json()["seats"] == {"capacity": 1, "held": 1, "free": 0, "waitlisted": 0}
     refused = await circle.do(f"/communities/{circle.id}/offer-seat", as_=applicant("bob"))
     assert refused.status_code == 403
+
+
+async def test_who_lets_an_offer_lapse_keeps_the_priority_too(h: Harness, found: Founder) -> None:
+    circle = await found(capacity=1, clock="driven", at=THEN)
+    ann = (await circle.apply("ann", at=THEN)).json()
+    bob, cleo = [(await circle.apply(n, at=THEN)).json() for n in ("bob", "cleo")]
+    await circle.do(f"/applications/{cleo['application_id']}/priority", {"priority": 5}, at=THEN)
+    await leave(circle, ann, "ann", THEN)
+    assert (await circle.show(cleo["application_id"]))["status"] == "offered"
+
+    await circle.do(f"/communities/{circle.id}/clock", {"now": THEN + timedelta(days=4)})
+
+    shown = await circle.show(cleo["application_id"])
+    assert (shown["status"], shown["priority"]) == ("waitlisted", 5)
+    assert (await circle.show(bob["application_id"]))["status"] == "offered"

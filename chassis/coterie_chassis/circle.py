@@ -18,6 +18,7 @@ from sqlalchemy import (
     DateTime,
     Index,
     Integer,
+    MetaData,
     Row,
     Table,
     Text,
@@ -31,7 +32,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from coterie_chassis.consumer import Batch, Fold, handles
 from coterie_chassis.store import UnitOfWork, bulk_insert, bulk_upsert
-from coterie_chassis.tables import community_clock, metadata
+from coterie_chassis.tables import community_clock
 from coterie_contracts.community import (
     ClockAdvanced,
     ClockMode,
@@ -65,8 +66,10 @@ __all__ = [
     "forget_members",
     "member_of",
     "members",
+    "metadata",
 ]
 
+metadata = MetaData()
 _moment = DateTime(timezone=True)
 
 member_copy: Final = Table(
@@ -104,8 +107,6 @@ community_copy: Final = Table(
     Column("objectives", JSONB, nullable=False),
     Column("sequence", BigInteger, nullable=False),
 )
-
-TABLES: Final = (member_copy, erased_member, community_copy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,9 @@ from uuid import UUID
 from aiokafka.errors import KafkaError
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
-from sqlalchemy import MetaData, text
+from sqlalchemy import MetaData, Table, text
 
-from coterie_chassis import migrate, problems
+from coterie_chassis import circle, migrate, problems, tables
 from coterie_chassis.auth import TokenVerifier
 from coterie_chassis.consumer import Handler, LaneConsumer
 from coterie_chassis.errors import is_transient
@@ -75,6 +75,11 @@ class Service:
     sweeps: Sequence[Sweep] = ()
     tasks: Sequence[Periodic] = ()
     circle: bool = True
+
+    def tables(self) -> dict[str, Table]:
+        """Every table of the service's database by name, the chassis's included."""
+        parts = [tables.metadata, self.metadata, *([circle.metadata] if self.circle else [])]
+        return {table.name: table for part in parts for table in part.tables.values()}
 
     def app(self, settings: ChassisSettings) -> FastAPI:
         """The whole service as an ASGI application; its lifespan runs relay and consumers."""

@@ -18,7 +18,6 @@ from uuid import UUID
 from sqlalchemy import Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from coterie_chassis import circle, tables
 from coterie_chassis.service import Service
 from coterie_contracts.envelope import Unreadable, decode
 from coterie_feedback.service import service as feedback
@@ -178,9 +177,7 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 def tables_of(service: str) -> dict[str, Table]:
     """Every table that a service's code declares, the chassis's included."""
-    declared = (*tables.metadata.tables.values(), *_SERVICES[service].metadata.tables.values())
-    copies = () if _SERVICES[service].circle else circle.TABLES
-    return {table.name: table for table in declared if table not in copies}
+    return _SERVICES[service].tables()
 
 
 async def canonical(platform: Platform, records: Iterable[Record]) -> Canonical:

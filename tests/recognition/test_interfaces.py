@@ -6,16 +6,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.runtime.migration import MigrationContext
 from pydantic import ValidationError
-from sqlalchemy import Connection, MetaData
 
-from coterie_chassis import tables
 from coterie_chassis.auth import Role
 from coterie_chassis.testing import person
 from coterie_contracts.reward import BudgetFunded
-from coterie_recognition import store
 from coterie_recognition.settings import RecognitionSettings
 
 from .circle import Circle
@@ -179,24 +174,6 @@ async def test_todo_lists_what_waits_with_the_command_that_settles_it(circle: Ci
         assert answer.json()["held_for"] == "cooldown"
     held = [i["what"] for i in (await circle.get(todo)).json()]
     assert held.count("reward held (cooldown)") == 2
-
-
-async def test_a_migrated_database_is_what_the_tables_declare(circle: Circle) -> None:
-    def differences(connection: Connection) -> list[object]:
-        both = MetaData()
-        for metadata in (tables.metadata, store.metadata):
-            for table in metadata.tables.values():
-                table.to_metadata(both)
-        context = MigrationContext.configure(connection, opts={"include_object": _declared})
-        return list(compare_metadata(context, both))
-
-    async with circle.h.database.engine.connect() as connection:
-        assert await connection.run_sync(differences) == []
-
-
-def _declared(_o: object, name: str | None, type_: str, *_: object) -> bool:
-    partitions = ("inbox_2", "outbox_archive_2", "alembic")
-    return type_ != "table" or not (name or "").startswith(partitions)
 
 
 @pytest.mark.parametrize("keys", [{}, {"a": "short"}, {"a": "####"}])

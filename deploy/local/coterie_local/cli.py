@@ -8,33 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final
 from uuid import UUID
 
 import typer
 from rich.console import Console
 
+from coterie_local.interruptible import Interruptible
 from coterie_local.processes import LocalFault
 
 if TYPE_CHECKING:
     from coterie_local.importers.plan import Plan
     from coterie_local.platform import Options, Platform
 
-__all__ = ["Interruptible", "app", "main"]
+__all__ = ["app", "main"]
 
 app = typer.Typer(name="coterie", no_args_is_help=True, pretty_exceptions_enable=False)
 imports = typer.Typer(no_args_is_help=True, help="Play a real community's history.")
 app.add_typer(imports, name="import")
 console = Console(highlight=False)
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CHECK_S: Final = 0.5
 
 Data = Annotated[Path, typer.Option(help="everything that the platform keeps lies here")]
@@ -244,32 +242,6 @@ def temporary(data: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="coterie-") as folder:
         yield Path(folder)
-
-
-class Interruptible:
-    """End the block in order on Ctrl-C, TERM or a closed terminal; later ones are ignored.
-
-    A block so ended counts as finished: the caller goes on after it.
-    """
-
-    def __enter__(self) -> None:
-        self._before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        return kind is KeyboardInterrupt
-
-
-def _interrupt(*_: object) -> NoReturn:
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 def _options(data: Path, kafka: str, postgres: str, port_base: int | None) -> Options:

@@ -15,7 +15,7 @@ DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 _LINK: Final = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 _PATH: Final = re.compile(r"`((?:chassis|contracts|deploy|docs|services|tests)/[\w./-]*[\w/])`")
 _COMMAND: Final = re.compile(
-    r"^(?:\$ )?(coterie|python -m coterie_\w+) ([a-z]+)((?: [a-z]+)?)(.*)$", re.MULTILINE
+    r"^(?:\$ )?(coterie(?:-[a-z]+)?) ([a-z]+)((?: [a-z]+)?)(.*)$", re.MULTILINE
 )
 
 
@@ -51,12 +51,12 @@ def commands() -> list[tuple[str, ...]]:
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
 def test_named_commands_and_options_exist(command: tuple[str, ...]) -> None:
     program, *rest = command
-    module = "coterie_local" if program == "coterie" else program.removeprefix("python -m ")
+    script = Path(sys.executable).parent / program
     words = [word for word in rest if not word.startswith("--")]
     options = [word for word in rest if word.startswith("--")]
 
     shown = subprocess.run(
-        [sys.executable, "-m", module, *words, "--help"],
+        [script, *words, "--help"],
         capture_output=True,
         text=True,
         check=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +44,12 @@ def test_a_service_has_the_files_that_every_service_has(name: str) -> None:
     assert missing == []
     assert (package / "migrations" / "versions").is_dir()
     assert (package.parent / "README.md").is_file()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_a_command(name: str) -> None:
+    found = entry_points(group="console_scripts", name=f"coterie-{name}")
+    assert [script.value for script in found] == [f"coterie_{name}.__main__:main"]
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -1,6 +1,13 @@
-"""`python -m coterie_feedback serve | migrate | redrive | republish`."""
+"""The command `coterie-feedback`: serve, migrate, redrive, republish."""
 
 from coterie_chassis.cli import run
 from coterie_feedback.service import service
 
-run(service)
+
+def main() -> None:
+    """Run the command line of this service."""
+    run(service)
+
+
+if __name__ == "__main__":
+    main()

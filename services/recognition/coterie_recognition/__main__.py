@@ -1,6 +1,13 @@
-"""serve, migrate, redrive, republish."""
+"""The command `coterie-recognition`: serve, migrate, redrive, republish."""
 
 from coterie_chassis.cli import run
 from coterie_recognition.service import service
 
-run(service)
+
+def main() -> None:
+    """Run the command line of this service."""
+    run(service)
+
+
+if __name__ == "__main__":
+    main()

@@ -23,7 +23,7 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from sqlalchemy import MetaData, Table, text
 
-from coterie_chassis import circle, migrate, problems, tables
+from coterie_chassis import circle, migrate, pages, problems, tables
 from coterie_chassis.auth import TokenVerifier
 from coterie_chassis.consumer import Handler, LaneConsumer
 from coterie_chassis.errors import is_transient
@@ -133,12 +133,15 @@ class Runtime:
         app = problems.ProblemApp(
             title=f"Coterie {self.service.name}",
             lifespan=lifespan,
+            docs_url=None,
+            redoc_url=None,
             max_body_size=self.settings.max_body_bytes,
             # FastAPI's log records hold the input that failed validation.
             telemetry={"operation_spans": False, "logs": False},
         )
         app.state.runtime = self
         problems.install(app)
+        pages.install(app)
         for api in self.service.apis:
             app.include_router(api.router)
         app.add_api_route("/health/live", self._live, include_in_schema=False)

@@ -20,6 +20,14 @@ def test_the_log_alone_tells_where_everything_stands() -> None:
     assert counted.feedback == {"verified": 1}
     assert counted.look_agains == {"satisfied": 2}
     assert counted.rewards == {"delivered": 1, "reversed": 1}
+    assert counted.turns == {
+        "seat offers accepted": 1,
+        "seat offers lapsed": 1,
+        "rounds reopened": 0,
+        "rewards approved by hand": 0,
+        "rewards approved by policy": 2,
+        "rewards held for lack of budget": 0,
+    }
     assert counted.budgets == {
         str(named("budget")): {"currency": "USD", "funded": 1000, "reserved": 0, "spent": 500}
     }
@@ -36,4 +44,7 @@ def test_counts_do_not_depend_on_the_order_of_arrival() -> None:
 def test_counts_read_as_small_tables() -> None:
     console = Console(width=80, record=True, file=StringIO())
     console.print(tally(clean_log()).render())
-    assert "waitlisted" in console.export_text()
+    shown = console.export_text()
+    assert "waitlisted" in shown
+    assert "10.00 USD" in shown
+    assert max(len(line) for line in shown.splitlines()) <= 80

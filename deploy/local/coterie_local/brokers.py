@@ -13,9 +13,10 @@ from coterie_local.embedded_kafka import EmbeddedKafka
 from coterie_local.kafka import ApacheKafka, cluster_id_of
 from coterie_local.processes import LocalFault
 
-__all__ = ["OWN_PARTITIONS", "Broker", "broker_of"]
+__all__ = ["OWN_PARTITIONS", "Broker", "broker_of", "is_address"]
 
 OWN_PARTITIONS: Final = 4
+_PORTS: Final = range(1, 65_536)
 
 
 class Broker(Protocol):
@@ -53,9 +54,15 @@ def broker_of(choice: str, data: Path, *, partitions: int | None = None) -> Brok
         return _Embedded(EmbeddedKafka(data / "embedded", partitions=partitions or OWN_PARTITIONS))
     if choice == "apache":
         return _Apache(ApacheKafka(data / "apache"), partitions or OWN_PARTITIONS)
-    if not all(part.rpartition(":")[2].isdigit() for part in choice.split(",")):
+    if not is_address(choice):
         raise LocalFault(f"--kafka {choice!r} is none of: embedded, apache, HOST:PORT")
     return _External(choice, partitions)
+
+
+def is_address(text: str) -> bool:
+    """Whether it reads as HOST:PORT, or as several with commas between."""
+    parts = (part.rpartition(":") for part in text.split(","))
+    return all(host and port.isdigit() and int(port) in _PORTS for host, _, port in parts)
 
 
 class _Embedded:

@@ -6,15 +6,17 @@ immediate. A fault of this machine is one line that says what to do, and exit co
 
 from __future__ import annotations
 
-import asyncio
 import json
+import logging
+import os
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
 import typer
@@ -34,12 +36,18 @@ imports = typer.Typer(no_args_is_help=True, help="Play a real community's histor
 app.add_typer(imports, name="import")
 console = Console(highlight=False)
 _CHECK_S: Final = 0.5
+_LAST_BASE: Final = 65_532
 
 Data = Annotated[Path, typer.Option(help="everything that the platform keeps lies here")]
 Kafka = Annotated[str, typer.Option(help="embedded | apache | HOST:PORT", metavar="BROKER")]
 Postgres = Annotated[str, typer.Option(help="embedded | URL of a role that may create databases")]
 PortBase = Annotated[
-    int | None, typer.Option(help="first of four ports; without it free ones, kept if possible")
+    int | None,
+    typer.Option(
+        min=1,
+        max=_LAST_BASE,
+        help="first of four ports; without it free ones, kept if possible",
+    ),
 ]
 Bootstrap = Annotated[
     str | None, typer.Option("--kafka", help="HOST:PORT; default: the platform on --data")
@@ -60,6 +68,8 @@ DATA: Final = Path(".coterie")
 
 def main() -> None:
     """Run the command line."""
+    # What the client of Kafka logs about a broker that is away, we say ourselves.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         app()
     except LocalFault as fault:
@@ -111,12 +121,14 @@ def demo(
     """Play a season of one community, tell what came of it, audit it, and stop."""
     from coterie_local.demo.play import run_demo  # noqa: PLC0415 - see the module's docstring
 
+    _writable(report)
     told = None
     with Interruptible(), temporary(data) as folder:
         options = _options(folder, kafka, postgres, port_base)
-        told = run_demo(console, options, members=members, seed=seed, report=report)
+        told = run_demo(console, options, members=members, seed=seed)
     if told is None:
         raise LocalFault("the demo was interrupted; nothing was left running")
+    _write(report, told.to_json())
     if not told.audit.ok(require_facts=True):
         raise typer.Exit(1)
     console.print("Next: [bold]make up[/] keeps it running for you; docs/index.md is the map.")
@@ -130,11 +142,12 @@ def audit(
 ) -> None:
     """Judge the Kafka log against every promise; exit 1 on a violation or an incomplete log."""
     from coterie_local.audit import audit_kafka  # noqa: PLC0415
+    from coterie_local.log import read_kafka  # noqa: PLC0415
 
-    found = asyncio.run(audit_kafka(_bootstrap(kafka, data)))
+    _writable(report)
+    found = read_kafka(_bootstrap(kafka, data), audit_kafka)
     console.print(found.render())
-    if report is not None:
-        report.write_text(json.dumps(found.to_json(), indent=1))
+    _write(report, found.to_json())
     if not found.ok():
         raise typer.Exit(1)
 
@@ -146,19 +159,35 @@ def story(
     data: Data = DATA,
 ) -> None:
     """Tell what became of a suggestion, from the Kafka log alone."""
-    from coterie_local.log import LogReader, Record  # noqa: PLC0415
-    from coterie_local.story import NoStory, tell  # noqa: PLC0415
-    from coterie_local.story import story as story_of  # noqa: PLC0415
-
-    async def read(bootstrap: str) -> list[Record]:
-        async with LogReader(bootstrap) as reader:
-            return [record async for record in reader.records()]
+    from coterie_local.log import read_kafka  # noqa: PLC0415
+    from coterie_local.story import NoStory, render, story_on_kafka, tell  # noqa: PLC0415
 
     try:
-        lines = story_of(asyncio.run(read(_bootstrap(kafka, data))), feedback_id)
+        lines = read_kafka(_bootstrap(kafka, data), lambda at: story_on_kafka(at, feedback_id))
     except NoStory as missing:
-        raise LocalFault(str(missing)) from None
-    console.print(tell(lines), markup=False)
+        raise LocalFault(f"{missing}: the board of feedback shows the ids") from None
+    if console.is_terminal:
+        console.print(render(lines))
+    else:
+        sys.stdout.write(tell(lines) + "\n")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def service(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="membership | feedback | recognition | …")],
+    data: Data = DATA,
+) -> None:
+    """Run a command of a service, such as `redrive list`, beside the one that runs on --data."""
+    from coterie_local.data_folder import DataFolder, running_in  # noqa: PLC0415
+
+    if (running := running_in(data)) is None:
+        raise LocalFault(f"no platform runs on {data}: start one with `coterie up`")
+    if name not in running.services:
+        raise LocalFault(f"{name!r} is none of: {', '.join(running.services)}")
+    program = [sys.executable, "-m", f"coterie_{name}", *context.args]
+    done = subprocess.run(program, env=DataFolder(data).environment(name), check=False)
+    raise typer.Exit(done.returncode)
 
 
 @app.command()
@@ -215,6 +244,7 @@ def _import(
 ) -> None:
     from coterie_local import importing  # noqa: PLC0415
 
+    _writable(report)
     plan = importing.read_history(read)
     outcome = None
     with Interruptible():
@@ -227,11 +257,22 @@ def _import(
     if outcome is None:
         raise LocalFault("the import was interrupted; the same command goes on where it stopped")
     told, audited = outcome
-    if report is not None:
-        audit_json = None if audited is None else audited.to_json()
-        report.write_text(json.dumps(told.as_json() | {"audit": audit_json}, indent=2) + "\n")
+    _write(report, told.as_json() | {"audit": None if audited is None else audited.to_json()})
     if not told.complete or (audited is not None and not audited.ok()):
         raise typer.Exit(1)
+
+
+def _writable(report: Path | None) -> None:
+    """Refuse before the work what could not be written after it."""
+    if report is None:
+        return
+    if report.is_dir() or not os.access(report.parent, os.W_OK):
+        raise LocalFault(f"--report {report} cannot be written: name a file in a folder of yours")
+
+
+def _write(report: Path | None, told: Mapping[str, Any]) -> None:
+    if report is not None:
+        report.write_text(json.dumps(told, indent=2, default=str) + "\n")
 
 
 @contextmanager
@@ -264,9 +305,12 @@ def _welcome(platform: Platform, *, empty: bool) -> None:
 
 def _bootstrap(kafka: str | None, data: Path) -> str:
     """The broker to read from: the named one, or that of the platform that runs on `data`."""
+    from coterie_local.brokers import is_address  # noqa: PLC0415
     from coterie_local.data_folder import running_in  # noqa: PLC0415
 
     if kafka is not None:
+        if not is_address(kafka):
+            raise LocalFault(f"--kafka {kafka!r} is not HOST:PORT")
         return kafka
     if (running := running_in(data)) is None:
         raise LocalFault(

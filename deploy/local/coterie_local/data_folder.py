@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from coterie_local.processes import LocalFault, free_port, port_is_free
-from coterie_local.secrets_store import Secrets
+from coterie_local.secrets_store import Secrets, write_private
 
 __all__ = ["DataFolder", "Running", "running_in"]
+
+_SETTINGS: Final = "COTERIE_"
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,14 @@ class DataFolder:
 
     def take(self) -> None:
         """Make the folder ours until `release` or our end; raises `LocalFault` if it is taken."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        lock = (self.path / "lock").open("a+")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / "lock").open("a+")
+        except OSError as error:
+            raise LocalFault(
+                f"the data folder {self.path} cannot be used ({error.strerror}): "
+                "pass another --data"
+            ) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -83,6 +91,19 @@ class DataFolder:
     def announce(self, running: Running) -> None:
         """Tell other commands where this platform is reached."""
         self.remember("platform", asdict(running))
+
+    def keep_environment(self, service: str, environment: Mapping[str, str]) -> None:
+        """Keep what a service runs with, for commands beside it; readable by the owner alone."""
+        settings = {k: v for k, v in environment.items() if k.startswith(_SETTINGS)}
+        write_private(self._environment(service), json.dumps(settings, indent=1))
+
+    def environment(self, service: str) -> dict[str, str]:
+        """The whole environment for a command beside a service that runs on this folder."""
+        kept: dict[str, str] = json.loads(self._environment(service).read_text())
+        return {k: v for k, v in os.environ.items() if not k.startswith(_SETTINGS)} | kept
+
+    def _environment(self, service: str) -> Path:
+        return self.path / "environments" / f"{service}.json"
 
     def ports(self, names: Sequence[str], base: int | None) -> dict[str, int]:
         """A port for each name: from `base` on, else last time's where free, else a free one.

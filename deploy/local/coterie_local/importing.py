@@ -15,7 +15,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from rich.console import Console
-from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Table
 
 from coterie_local.audit import Report as AuditReport
@@ -28,6 +27,7 @@ from coterie_local.importers.transport import Unreachable
 from coterie_local.kafka import missing_parts
 from coterie_local.platform import SERVICES, Options, Platform
 from coterie_local.processes import LocalFault
+from coterie_local.progress import Progress
 from coterie_local.tokens import TokenIssuer
 from coterie_local.welcome import LOCAL_BRAND
 
@@ -101,8 +101,13 @@ def import_into(target: Target, plan: Plan, console: Console) -> tuple[Report, A
 
     Raises `LocalFault` when a service stays away.
     """
-    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as bars:
-        bar = bars.add_task(plan.community.name)
+    with Progress(console) as progress:
+
+        def show(done: int, total: int) -> None:
+            year = plan.steps[max(done, 1) - 1].at.year
+            progress.at(done, total, f"{plan.community.name}, {year}")
+
+        show(0, len(plan.steps))
         try:
             report = asyncio.run(
                 import_history(
@@ -111,7 +116,7 @@ def import_into(target: Target, plan: Plan, console: Console) -> tuple[Report, A
                     mint=target.tokens.mint,
                     brand_id=LOCAL_BRAND,
                     journal=journal_of(plan, target.folder),
-                    progress=lambda done, total: bars.update(bar, completed=done, total=total),
+                    progress=show,
                 )
             )
         except Unreachable as away:

@@ -9,19 +9,22 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from coterie_contracts.topics import TOPICS
+from coterie_local.processes import LocalFault
 
-__all__ = ["LogReader", "Record", "dump", "load"]
+__all__ = ["LogReader", "Record", "dump", "load", "read_kafka"]
 
+T = TypeVar("T")
 _NAMES: Final = frozenset(topic.name for topic in TOPICS)
 _POLL_MS: Final = 200
 
@@ -152,6 +155,16 @@ class LogReader:
             self._positions[partition] = offset
         for partition, offset in self._positions.items():
             self._consumer.seek(partition, offset)
+
+
+def read_kafka(bootstrap: str, read: Callable[[str], Coroutine[Any, Any, T]]) -> T:
+    """What `read` makes of the log at `bootstrap`; raises `LocalFault` where no Kafka answers."""
+    try:
+        return asyncio.run(read(bootstrap))
+    except (KafkaError, OSError) as error:
+        raise LocalFault(
+            f"no Kafka answers at {bootstrap} ({type(error).__name__}): is the platform up?"
+        ) from None
 
 
 def dump(records: Iterable[Record], path: Path) -> None:

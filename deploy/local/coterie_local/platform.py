@@ -236,11 +236,13 @@ class Platform:
     def _start_services(self, names: tuple[str, ...]) -> None:
         begun = time.monotonic()
         for name in names:
+            environment = self.environment(name)
+            self.folder.keep_environment(name, environment)
             self._services[name] = start(
                 f"coterie-{name}",
                 [sys.executable, "-m", f"coterie_{name}", "serve"],
                 log=self.folder.log(name),
-                env=self.environment(name),
+                env=environment,
             )
         for name in names:
             port = int(self.urls[name].rpartition(":")[2])

@@ -7,16 +7,13 @@ from uuid import UUID
 
 from coterie_contracts import feedback, notification, reward
 from coterie_contracts.model import EventBody
+from coterie_notifications.domain.notices import amount
 
 __all__ = ["sentence"]
 
 
 def _member(member_id: UUID | None) -> str:
     return "the team" if member_id is None else f"member {member_id.hex[:6]}"
-
-
-def _money(minor: int, currency: str) -> str:
-    return f"{minor / 100:.2f} {currency}"
 
 
 def _capital(text: str) -> str:
@@ -163,7 +160,9 @@ def _(data: reward.RewardHeld) -> str:
 
 @sentence.register
 def _(data: reward.RewardApproved) -> str:
-    worth = f", {_money(data.amount_minor, data.currency)}" if data.amount_minor else ""
+    worth = ""
+    if data.amount_minor:
+        worth = f", {amount(data.amount_minor, data.currency)} {data.currency}"
     return f"The {data.item_name} for {_member(data.member_id)} was approved{worth}."
 
 

@@ -14,6 +14,10 @@ from math import fsum
 from typing import Final, TypeGuard
 from uuid import UUID
 
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
 from coterie_contracts import feedback, notification, reward
 from coterie_contracts.envelope import Event
 from coterie_contracts.model import EventBody
@@ -22,7 +26,7 @@ from coterie_local.audit.facts import Log
 from coterie_local.log import LogReader, Record
 from coterie_local.sentences import sentence
 
-__all__ = ["Line", "NoStory", "story", "story_on_kafka", "tell"]
+__all__ = ["Line", "NoStory", "render", "story", "story_on_kafka", "tell"]
 
 _FOLLOWERS: Final = (reward.BadgeFacts, reward.MeritChanged, notification.NotificationFacts)
 _ANSWERS: Final = (feedback.LookAgainAnswered, feedback.LookAgainLapsed)
@@ -68,6 +72,16 @@ async def story_on_kafka(bootstrap: str, feedback_id: UUID) -> list[Line]:
 def tell(lines: Iterable[Line]) -> str:
     """The story as text, a line an event: when, by which service, what."""
     return "\n".join(f"{line.at:%d %b %Y %H:%M}  {line.service:<14} {line.text}" for line in lines)
+
+
+def render(lines: Iterable[Line]) -> RenderableType:
+    """The story for people: long sentences wrap in their own column."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for _ in range(3):
+        table.add_column()
+    for line in lines:
+        table.add_row(f"{line.at:%d %b %Y %H:%M}", line.service, Text(line.text))
+    return table
 
 
 def _lines(events: Iterable[Event[EventBody]]) -> Iterator[Line]:

@@ -7,11 +7,12 @@ log's own and can be held against what the services answer.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
+from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.table import Table
 
@@ -21,24 +22,32 @@ from coterie_contracts.model import EventBody, Ledgered, Seated
 from coterie_contracts.topics import TOPICS
 from coterie_local.audit.facts import Log
 from coterie_local.log import Record
+from coterie_notifications.domain.brief import why_withheld
+from coterie_notifications.domain.notices import amount
 
 __all__ = ["Tally", "tally"]
 
 B = TypeVar("B", bound=EventBody)
 
 _RANKS: Final = {topic.name: rank for rank, topic in enumerate(TOPICS)}
+_NARROW: Final = 39
+_WIDE: Final = 79
 _APPLICATIONS: Final = (member.ApplicationFacts, member.SeatOffered, member.SeatLapsed)
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Counts by state or reason; `budgets` in minor units by budget and balance."""
+    """Counts by state or reason; `budgets` in minor units by budget and balance.
+
+    `turns` counts what happened on the way and shows in no last state.
+    """
 
     seats: dict[str, int]
     applications: dict[str, int]
     feedback: dict[str, int]
     look_agains: dict[str, int]
     rewards: dict[str, int]
+    turns: dict[str, int]
     budgets: dict[str, dict[str, int | str]]
     sent: dict[str, int]
     withheld: dict[str, int]
@@ -47,15 +56,25 @@ class Tally:
         return asdict(self)
 
     def render(self) -> RenderableType:
-        """A small table for each kind of thing."""
-        tables = [
-            _table(name.replace("_", " "), counts)
-            for name, counts in asdict(self).items()
-            if name != "budgets"
-        ]
+        """A small table for each kind of thing, side by side where there is room."""
+        kinds: tuple[tuple[str, Mapping[str, int | str]], ...] = (
+            ("Seats", self.seats),
+            ("Applications", self.applications),
+            ("Suggestions", self.feedback),
+            ("Look-agains", self.look_agains),
+            ("Rewards", self.rewards),
+            ("On the way", self.turns),
+            *((f"Budget {name[:6]}", _in_words(kept)) for name, kept in self.budgets.items()),
+            ("Notifications sent", self.sent),
+        )
+        withheld = {_withheld_in_words(name): count for name, count in self.withheld.items()}
         return Group(
-            *tables,
-            *(_table(f"budget {name[:8]}", balances) for name, balances in self.budgets.items()),
+            Columns([_table(title, counts) for title, counts in kinds if counts]),
+            *(
+                [_table("Notifications withheld, and why", withheld, width=_WIDE)]
+                if withheld
+                else []
+            ),
         )
 
 
@@ -72,6 +91,7 @@ def tally(records: Iterable[Record]) -> Tally:
         feedback=_counts(_state(one) for one in _last(log.of(feedback.FeedbackFacts))),
         look_agains=_counts(_state(one) for one in _last(log.of(feedback.LookAgainFacts))),
         rewards=_counts(_state(one) for one in _last(log.of(reward.RewardFacts))),
+        turns=_turns(log),
         budgets=_budgets(log),
         sent=_counts(
             event.data.notification_class.value for event in log.of(notification.NotificationSent)
@@ -109,6 +129,22 @@ def _application_state(data: EventBody) -> str:
     return data.topic.partition(".")[2]
 
 
+def _turns(log: Log) -> dict[str, int]:
+    via = Counter(event.data.via for event in log.of(member.MemberAdmitted))
+    deciders = Counter(
+        event.data.approved_by.partition(":")[0] for event in log.of(reward.RewardApproved)
+    )
+    held = Counter(event.data.reason for event in log.of(reward.RewardHeld))
+    return {
+        "seat offers accepted": via[member.Admission.SEAT_OFFER],
+        "seat offers lapsed": len(log.of(member.SeatLapsed)),
+        "rounds reopened": len(log.of(feedback.FeedbackReopened)),
+        "rewards approved by hand": deciders["person"],
+        "rewards approved by policy": deciders["policy"],
+        "rewards held for lack of budget": held[reward.HeldFor.BUDGET],
+    }
+
+
 def _budgets(log: Log) -> dict[str, dict[str, int | str]]:
     newest: dict[UUID, Event[Ledgered]] = {}
     for event in log.of(Ledgered):
@@ -140,6 +176,8 @@ def _last(events: Iterable[Event[B]]) -> Iterator[Event[B]]:
 
 
 def _state(event: Event[EventBody]) -> str:
+    if isinstance(event.data, reward.RewardHeld):
+        return f"held ({event.data.reason.value})"
     if isinstance(event.data, feedback.FeedbackImplemented):
         return "looking again"
     if isinstance(event.data, feedback.LookAgainAnswered):
@@ -151,10 +189,22 @@ def _counts(states: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(states).items()))
 
 
-def _table(title: str, counts: dict[str, Any]) -> Table:
-    table = Table(title=title, title_justify="left", show_header=False, min_width=36)
-    table.add_column("what")
+def _in_words(balances: dict[str, int | str]) -> dict[str, str]:
+    currency = str(balances["currency"])
+    minor = {name: value for name, value in balances.items() if isinstance(value, int)}
+    minor["left"] = minor["funded"] - minor["reserved"] - minor["spent"]
+    return {name: f"{amount(value, currency)} {currency}" for name, value in minor.items()}
+
+
+def _withheld_in_words(name: str) -> str:
+    notification_class, _, reason = name.partition(": ")
+    return f"{notification_class}: {why_withheld(reason)}"
+
+
+def _table(title: str, counts: Mapping[str, int | str], *, width: int = _NARROW) -> Table:
+    table = Table(title=title, title_justify="left", show_header=False, width=width)
+    table.add_column("what", ratio=1)
     table.add_column("count", justify="right")
     for name, count in counts.items():
-        table.add_row(name, f"{count:,}" if isinstance(count, int) else str(count))
+        table.add_row(name, f"{count:,}" if isinstance(count, int) else count)
     return table

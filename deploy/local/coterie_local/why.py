@@ -21,14 +21,18 @@ __all__ = ["explain"]
 def explain(console: Console, running: Running, data: Path, notification_id: UUID) -> None:
     """Print the guard's steps, asked of the running platform as a manager of the local brand.
 
-    Raises `LocalFault` for an unknown notification.
+    Raises `LocalFault` for an unknown notification, and where the service does not answer.
     """
     token = TokenIssuer(data / "tokens").mint("mia", [Role.MANAGER], brand=LOCAL_BRAND)
-    answer = httpx2.get(
-        f"{running.services['notifications']}/notifications/{notification_id}/guard",
-        headers={"Authorization": f"Bearer {token}"},
-        timeout=10.0,
-    )
+    service = running.services["notifications"]
+    try:
+        answer = httpx2.get(
+            f"{service}/notifications/{notification_id}/guard",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=10.0,
+        )
+    except httpx2.TransportError as error:
+        raise LocalFault(f"notifications does not answer at {service}: {error}") from None
     if answer.is_error:
         detail = answer.json().get("detail", answer.text)
         raise LocalFault(f"notification {notification_id}: {detail}")

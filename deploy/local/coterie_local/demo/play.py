@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 import httpx2
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from coterie_local.audit import audit
 from coterie_local.demo.report import Told, tell_all
@@ -22,6 +19,7 @@ from coterie_local.importers.transport import Transport
 from coterie_local.log import LogReader, Record
 from coterie_local.platform import Options, Platform
 from coterie_local.processes import LocalFault
+from coterie_local.progress import Progress
 from coterie_local.tokens import ISSUER
 from coterie_local.welcome import LOCAL_BRAND
 
@@ -30,17 +28,12 @@ __all__ = ["play", "play_once", "run_demo"]
 _QUIET_S: Final = 2.0
 
 
-def run_demo(
-    console: Console, options: Options, *, members: int, seed: int, report: Path | None
-) -> Told:
+def run_demo(console: Console, options: Options, *, members: int, seed: int) -> Told:
     """Start a platform, play, print everything, stop. Raises `LocalFault` where that fails."""
     if members < LEAST_PEOPLE:
         raise LocalFault(f"the play needs {LEAST_PEOPLE} people at least: --members {members}")
     with Platform(options, report=lambda line: console.print(f"  {line}")) as platform:
-        told = asyncio.run(_play_and_tell(console, platform, members, seed))
-    if report is not None:
-        report.write_text(json.dumps(told.to_json(), indent=1, default=str) + "\n")
-    return told
+        return asyncio.run(_play_and_tell(console, platform, members, seed))
 
 
 async def _play_and_tell(console: Console, platform: Platform, members: int, seed: int) -> Told:
@@ -53,17 +46,15 @@ async def _play_and_tell(console: Console, platform: Platform, members: int, see
 async def play(
     console: Console, platform: Platform, transport: Transport, *, members: int, seed: int
 ) -> Season:
-    """Play the season with a bar; returns it with all its ids."""
+    """Play the season, showing each chapter's title; returns it with all its ids."""
     stage = Stage(transport, seed=seed, run=f"demo-{seed}")
     season = Season(stage, platform, members)
-    columns = (TextColumn("{task.description:<62}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as bars:
-        bar = bars.add_task("", total=len(season.chapters))
-        for title, chapter in season.chapters:
-            bars.update(bar, description=title)
+    total = len(season.chapters)
+    with Progress(console) as progress:
+        for number, (title, chapter) in enumerate(season.chapters):
+            progress.at(number, total, title)
             await chapter()
-            bars.advance(bar)
-        bars.update(bar, description=f"{transport.commands} commands over HTTP")
+        progress.at(total, total, f"{transport.commands} commands over HTTP")
     return season
 
 

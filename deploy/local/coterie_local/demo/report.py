@@ -14,7 +14,7 @@ from coterie_local.demo.season import Season
 from coterie_local.demo.stage import Stage
 from coterie_local.importers.client import RECOGNITION
 from coterie_local.log import Record
-from coterie_local.story import story, tell
+from coterie_local.story import render, story, tell
 from coterie_local.tally import Tally, tally
 
 __all__ = ["Told", "tell_all"]
@@ -54,11 +54,22 @@ async def tell_all(
     standing = tally(records)
     console.print(standing.render())
     label, feedback_id = next(iter(season.suggestions.items()))
-    lines = tell(story(records, feedback_id)).splitlines()
-    console.print(Panel("\n".join(lines), title=f"One suggestion: {label}", title_align="left"))
+    lines = story(records, feedback_id)
+    told = tell(lines)
+    console.print(Panel(render(lines), title=f"One suggestion: {label}", title_align="left"))
+    console.print(f"The log knows members by number alone: {_cast(season, told)}.")
     console.print(f"Events set aside by a planted defect and redriven: {season.redriven}")
     console.print(audited.render())
-    return Told(brief, leaders, standing, lines, season.redriven, audited)
+    return Told(brief, leaders, standing, told.splitlines(), season.redriven, audited)
+
+
+def _cast(season: Season, told: str) -> str:
+    """Who is who of those whom a story tells of."""
+    return ", ".join(
+        f"{number} is {person.name}"
+        for person in season.people.values()
+        if person.known_as and (number := person.known_as.hex[:6]) in told
+    )
 
 
 async def _leaders(season: Season) -> list[dict[str, Any]]:

@@ -451,7 +451,7 @@ class Season:
 
     def _seated(self, person: Person, application: dict[str, Any]) -> None:
         if application["member_id"] is not None:
-            person.member_id = UUID(application["member_id"])
+            person.member_id = person.known_as = UUID(application["member_id"])
             person.position = application["member_position"]
 
     @property

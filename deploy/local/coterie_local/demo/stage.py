@@ -24,11 +24,15 @@ MANAGER: Final = Caller("mia", (Role.MANAGER, Role.IMPORTER))
 
 @dataclass(slots=True)
 class Person:
-    """Somebody of the play; ids come as the platform gives them."""
+    """Somebody of the play; ids come as the platform gives them.
+
+    `known_as` stays the number in the log when `member_id` goes because they left.
+    """
 
     name: str
     application_id: UUID | None = None
     member_id: UUID | None = None
+    known_as: UUID | None = None
     position: str | None = None
 
     @property

@@ -12,7 +12,17 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-__all__ = ["DORMANT_AFTER", "SHOWN", "WEEK", "Brief", "Confirmed", "Counted", "Waiting", "wording"]
+__all__ = [
+    "DORMANT_AFTER",
+    "SHOWN",
+    "WEEK",
+    "Brief",
+    "Confirmed",
+    "Counted",
+    "Waiting",
+    "why_withheld",
+    "wording",
+]
 
 WEEK: Final = timedelta(days=7)
 DORMANT_AFTER: Final = timedelta(days=90)
@@ -113,8 +123,12 @@ def _lines(brief: Brief) -> Iterator[str]:
     yield f"Seats without activity for {DORMANT_AFTER.days} days: {brief.dormant_count}"
     yield f"Notifications: {brief.reached} told, {sum(c.count for c in brief.withheld)} withheld"
     for counted in brief.withheld:
-        why = _WHY.get(counted.reason, counted.reason.replace("_", " "))
-        yield f"  {counted.count} x {counted.notification_class}: {why}"
+        yield f"  {counted.count} x {counted.notification_class}: {why_withheld(counted.reason)}"
+
+
+def why_withheld(reason: str) -> str:
+    """The guard's reason in a manager's words."""
+    return _WHY.get(reason, reason.replace("_", " "))
 
 
 def _oldest(brief: Brief, what: str) -> str:

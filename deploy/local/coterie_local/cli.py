@@ -249,7 +249,7 @@ def _import(
     outcome = None
     with Interruptible():
         if url is not None:
-            target = importing.joined(url, data or DATA)
+            target = importing.joined(url, plan, data or DATA)
             outcome = importing.import_into(target, plan, console)
         else:
             with importing.started(plan, data or DATA / "histories", kafka, console) as target:

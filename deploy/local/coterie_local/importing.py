@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+import httpx2
 from rich.console import Console
 from rich.table import Table
 
@@ -56,16 +57,19 @@ def read_history(read: Callable[[], Plan]) -> Plan:
         raise LocalFault(f"the history cannot be read: {error}") from None
 
 
-def broker_for(plan: Plan) -> str:
-    """`apache` where it can run, `embedded` for a small history; raises `LocalFault` otherwise."""
-    if (missing := missing_parts()) is None:
-        return "apache"
-    if (events := events_expected(plan)) > EMBEDDED_EVENTS:
+def broker_for(plan: Plan, asked: str | None) -> str:
+    """What was asked for, else `apache` where it can run, else `embedded`.
+
+    Raises `LocalFault` where that is the embedded broker and the history is too large for it.
+    """
+    missing = missing_parts()
+    broker = asked or ("embedded" if missing else "apache")
+    if broker == "embedded" and (events := events_expected(plan)) > EMBEDDED_EVENTS:
         raise LocalFault(
             f"this history leads to about {events:,} events and the embedded broker holds "
-            f"{EMBEDDED_EVENTS:,}. {missing}"
+            f"{EMBEDDED_EVENTS:,}. {missing or 'Leave --kafka away, or pass another'}"
         )
-    return "embedded"
+    return broker
 
 
 @contextmanager
@@ -75,25 +79,50 @@ def started(plan: Plan, data: Path, kafka: str | None, console: Console) -> Iter
         _refuse_if_too_large(plan, running)
         yield Target(running.services, TokenIssuer(data / "tokens"), data, running.kafka)
         return
-    options = Options(data=data, kafka=kafka or broker_for(plan))
+    options = Options(data=data, kafka=broker_for(plan, kafka))
     with Platform(options, report=lambda line: console.print(f"  {line}")) as platform:
         yield Target(platform.urls, platform.tokens, data, platform.kafka)
 
 
-def joined(url: str, data: Path) -> Target:
-    """The platform whose first of four consecutive ports is in `url`, with the keys of `data`."""
-    if (running := running_in(data)) is not None and url in running.services.values():
-        return Target(running.services, TokenIssuer(data / "tokens"), data, running.kafka)
-    parts = urlsplit(url)
-    if parts.hostname is None or parts.port is None:
+def joined(url: str, plan: Plan, data: Path) -> Target:
+    """The platform whose membership service is at `url`, with the keys of `data`.
+
+    That of `data` is known whole; of another one, the services have four consecutive ports.
+    Raises `LocalFault` where one of them does not answer, or is none of ours.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if host is None or port is None or parts.scheme not in {"http", "https"}:
         raise LocalFault(f"--url {url!r} is not http://HOST:PORT of the membership service")
-    addresses = {
-        name: f"{parts.scheme}://{parts.hostname}:{parts.port + number}"
-        for number, name in enumerate(SERVICES)
-    }
+    running = running_in(data)
+    here = url.rstrip("/").replace("//localhost:", "//127.0.0.1:")
+    if running is not None and here in running.services.values():
+        _refuse_if_too_large(plan, running)
+        return Target(running.services, TokenIssuer(data / "tokens"), data, running.kafka)
     if not DataFolder(data).tokens.is_dir():
         raise LocalFault(f"{data} has no keys for tokens: pass the --data of that platform")
+    addresses = {
+        name: f"{parts.scheme}://{host}:{port + number}" for number, name in enumerate(SERVICES)
+    }
+    for name, address in addresses.items():
+        _meet(name, address)
     return Target(addresses, TokenIssuer(data / "tokens"), data, None)
+
+
+def _meet(name: str, address: str) -> None:
+    """Raises `LocalFault` unless the service of that name answers at `address`."""
+    try:
+        told = httpx2.get(f"{address}/openapi.json", timeout=5.0).json()
+    except (httpx2.HTTPError, ValueError) as error:
+        raise LocalFault(
+            f"{name} does not answer at {address} ({type(error).__name__}): start the platform, "
+            "or pass the --url of its membership service"
+        ) from None
+    if told.get("info", {}).get("title") != f"Coterie {name}":
+        raise LocalFault(f"what answers at {address} is not {name}: pass another --url")
 
 
 def import_into(target: Target, plan: Plan, console: Console) -> tuple[Report, AuditReport | None]:
@@ -123,7 +152,9 @@ def import_into(target: Target, plan: Plan, console: Console) -> tuple[Report, A
             raise LocalFault(f"{away}; the same command goes on where it stopped") from None
     console.print(_table(report))
     if target.kafka is None:
+        console.print("Not audited: `coterie audit --kafka HOST:PORT` judges that platform's log.")
         return report, None
+    console.print("Auditing the log …")
     found = asyncio.run(audit_kafka(target.kafka, _nothing_more))
     console.print(found.render())
     return report, found

@@ -94,7 +94,7 @@ async def perform(
             issuer=ISSUER,
             on_command=on_command,
         )
-        stage = Stage(transport, seed=SEED, run=f"demo-{SEED}")
+        stage = Stage(transport, seed=SEED)
         season = Season(stage, platform, LEAST_PEOPLE)
         for number, (_, chapter) in enumerate(season.chapters[:chapters], start=1):
             await chapter()

@@ -298,9 +298,10 @@ def _welcome(platform: Platform, *, empty: bool) -> None:
     from coterie_local.demo.tour import requests  # noqa: PLC0415
     from coterie_local.welcome import greet  # noqa: PLC0415
 
-    community_id = None if empty else play_once(console, platform)
-    people = {Role.APPLICANT: "zoe", Role.MEMBER: "ada"}
-    greet(console, platform, people=people, requests=requests(platform, community_id))
+    loaded = None if empty else play_once(console, platform)
+    people = {Role.APPLICANT: "zoe", Role.MEMBER: loaded.subject("ada") if loaded else "ada"}
+    tour = requests(platform, loaded.community_id if loaded else None)
+    greet(console, platform, people=people, requests=tour)
 
 
 def _bootstrap(kafka: str | None, data: Path) -> str:

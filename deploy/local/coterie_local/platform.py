@@ -104,6 +104,11 @@ class Platform:
             self._step(self._migrate)
             self._start_services(SERVICES)
             self.folder.announce(Running(os.getpid(), self.kafka, self._broker.forgets, self.urls))
+        except OSError as error:
+            self.stop()
+            raise LocalFault(
+                f"{self.folder.path}: {error}; mend it, or pass another --data"
+            ) from error
         except BaseException:
             self.stop()
             raise

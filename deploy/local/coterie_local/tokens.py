@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
 from coterie_chassis.auth import Role
+from coterie_local.processes import LocalFault
 from coterie_local.secrets_store import write_private
 
 __all__ = ["AUDIENCE", "ISSUER", "TokenIssuer"]
@@ -78,9 +79,12 @@ def _key(path: Path) -> ec.EllipticCurvePrivateKey:
             serialization.NoEncryption(),
         )
         write_private(path, pem.decode())
-    loaded = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    try:
+        loaded = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except ValueError:
+        loaded = None
     if not isinstance(loaded, ec.EllipticCurvePrivateKey):
-        raise TypeError(f"{path} holds no key for {_ALGORITHM}")
+        raise LocalFault(f"{path} holds no key for {_ALGORITHM}: remove it, and one is made anew")
     return loaded
 
 

@@ -21,7 +21,6 @@ from coterie_local.processes import LocalFault
 __all__ = ["dead_letter", "planted", "redrive"]
 
 _PATIENCE_S = 40.0
-_FIRST = re.compile(r"\s*(\d+)  \w")  # a letter's id and lane; "0 open" is no letter
 
 
 @asynccontextmanager
@@ -29,6 +28,7 @@ async def planted(platform: Platform, service: str, member_id: UUID) -> AsyncIte
     """While the block runs, `service` fails to keep its copy of that member."""
     connection = await asyncpg.connect(platform.environment(service)["COTERIE_DATABASE_URL"])
     try:
+        await connection.execute(_MEND)  # what a play that was killed here left behind
         await connection.execute(_PLANT.format(member=member_id))
         try:
             yield
@@ -38,12 +38,13 @@ async def planted(platform: Platform, service: str, member_id: UUID) -> AsyncIte
         await connection.close()
 
 
-async def dead_letter(platform: Platform, service: str) -> int:
-    """The id of the first open dead letter, once there is one."""
+async def dead_letter(platform: Platform, service: str, member_id: UUID) -> int:
+    """The id of the member's first open dead letter, once there is one."""
+    line = re.compile(rf"^\s*(\d+)  .*{member_id}", re.MULTILINE)
     deadline = asyncio.get_running_loop().time() + _PATIENCE_S
     while asyncio.get_running_loop().time() < deadline:
         listed = await asyncio.to_thread(platform.run, service, "redrive", "list")
-        if found := _FIRST.match(listed.stdout):
+        if found := line.search(listed.stdout):
             return int(found[1])
     raise LocalFault(f"{service} was expected to set an event aside")
 
@@ -64,4 +65,4 @@ END $$;
 CREATE TRIGGER planted_defect BEFORE INSERT OR UPDATE ON member_copy FOR EACH ROW
 WHEN (NEW.member_id = '{member}') EXECUTE FUNCTION planted_defect();
 """
-_MEND = "DROP TRIGGER planted_defect ON member_copy; DROP FUNCTION planted_defect();"
+_MEND = "DROP FUNCTION IF EXISTS planted_defect() CASCADE;"

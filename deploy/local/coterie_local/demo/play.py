@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from rich.console import Console
 from coterie_local.audit import audit
 from coterie_local.demo.report import Told, tell_all
 from coterie_local.demo.season import LEAST_PEOPLE, Season
-from coterie_local.demo.stage import Stage
+from coterie_local.demo.stage import Stage, subject_in
 from coterie_local.importers.transport import Transport
 from coterie_local.log import LogReader, Record
 from coterie_local.platform import Options, Platform
@@ -23,7 +24,7 @@ from coterie_local.progress import Progress
 from coterie_local.tokens import ISSUER
 from coterie_local.welcome import LOCAL_BRAND
 
-__all__ = ["play", "play_once", "run_demo"]
+__all__ = ["Loaded", "play", "play_once", "run_demo"]
 
 _QUIET_S: Final = 2.0
 
@@ -44,11 +45,16 @@ async def _play_and_tell(console: Console, platform: Platform, members: int, see
 
 
 async def play(
-    console: Console, platform: Platform, transport: Transport, *, members: int, seed: int
+    console: Console,
+    platform: Platform,
+    transport: Transport,
+    *,
+    members: int,
+    seed: int,
+    take: int = 1,
 ) -> Season:
     """Play the season, showing each chapter's title; returns it with all its ids."""
-    stage = Stage(transport, seed=seed, run=f"demo-{seed}")
-    season = Season(stage, platform, members)
+    season = Season(Stage(transport, seed=seed, take=take), platform, members)
     total = len(season.chapters)
     with Progress(console) as progress:
         for number, (title, chapter) in enumerate(season.chapters):
@@ -58,20 +64,42 @@ async def play(
     return season
 
 
-def play_once(console: Console, platform: Platform) -> UUID:
-    """Load the demo's community into a platform that stays up; only the first time."""
-    known = platform.folder.recall("demo").get("community_id")
-    if known is not None:
-        return UUID(str(known))
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The demo's community in a platform that stays up."""
+
+    community_id: UUID
+    take: int
+
+    def subject(self, name: str) -> str:
+        """Whose token a person of the play has."""
+        return subject_in(name, self.take)
+
+
+def play_once(console: Console, platform: Platform) -> Loaded:
+    """Load the demo's community into a platform that stays up; only the first time.
+
+    A loading that was cut short is left as it is and another community loaded.
+    """
+    known = platform.folder.recall("demo")
+    take = int(str(known.get("take", 1 if "community_id" in known else 0)))
+    if (community_id := known.get("community_id")) is not None:
+        return Loaded(UUID(str(community_id)), take)
+    take += 1
+    again = "" if take == 1 else ", anew, since the last time was cut short"
+    console.print(f"Loading a community, once{again}:")
 
     async def load() -> UUID:
         async with _transport(platform) as transport:
-            season = await play(console, platform, transport, members=LEAST_PEOPLE, seed=1)
+            season = await play(
+                console, platform, transport, members=LEAST_PEOPLE, seed=1, take=take
+            )
             return season.stage.community_id
 
-    community_id = asyncio.run(load())
-    platform.folder.remember("demo", {"community_id": str(community_id)})
-    return community_id
+    platform.folder.remember("demo", {"take": take})
+    loaded = Loaded(asyncio.run(load()), take)
+    platform.folder.remember("demo", {"take": take, "community_id": str(loaded.community_id)})
+    return loaded
 
 
 @asynccontextmanager

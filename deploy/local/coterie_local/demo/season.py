@@ -9,7 +9,7 @@ from uuid import UUID
 
 from coterie_local.demo import mishap
 from coterie_local.demo.cast import COMMENTS, SUGGESTIONS, names
-from coterie_local.demo.stage import MANAGER, Person, Stage
+from coterie_local.demo.stage import MANAGER, Person, Stage, subject_in
 from coterie_local.importers.client import (
     FEEDBACK,
     MEMBERSHIP,
@@ -36,7 +36,7 @@ class Season:
     def __init__(self, stage: Stage, platform: Platform, people: int) -> None:
         self.stage = stage
         self.platform = platform
-        self.people = {name: Person(name) for name in names(people)}
+        self.people = {name: Person(name, subject_in(name, stage.take)) for name in names(people)}
         self.capacity = people - 4
         self.suggestions: dict[str, UUID] = {}
         self.contributions: list[tuple[Person, UUID]] = []
@@ -125,7 +125,7 @@ class Season:
             answer = await self.stage.staff(
                 MEMBERSHIP, "POST", f"/members/{person.member_id}/reinstate"
             )
-            letter = await mishap.dead_letter(self.platform, RECOGNITION)
+            letter = await mishap.dead_letter(self.platform, RECOGNITION, person.member)
         self.redriven = mishap.redrive(self.platform, RECOGNITION, letter)
         person.position = answer.position
 

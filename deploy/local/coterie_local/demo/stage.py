@@ -15,7 +15,7 @@ from coterie_local.importers.client import FEEDBACK, MEMBERSHIP, NOTIFICATIONS
 from coterie_local.importers.transport import Answer, Caller, Send, Transport
 from coterie_local.processes import LocalFault
 
-__all__ = ["MANAGER", "START", "Person", "Stage"]
+__all__ = ["MANAGER", "START", "Person", "Stage", "subject_in"]
 
 START: Final = datetime(2026, 1, 5, 9, tzinfo=UTC)
 _PATIENCE_S: Final = 30.0
@@ -24,12 +24,13 @@ MANAGER: Final = Caller("mia", (Role.MANAGER, Role.IMPORTER))
 
 @dataclass(slots=True)
 class Person:
-    """Somebody of the play; ids come as the platform gives them.
+    """Somebody of the play; ids come as the platform gives them, `subject` stands in their token.
 
     `known_as` stays the number in the log when `member_id` goes because they left.
     """
 
     name: str
+    subject: str
     application_id: UUID | None = None
     member_id: UUID | None = None
     known_as: UUID | None = None
@@ -37,7 +38,7 @@ class Person:
 
     @property
     def caller(self) -> Caller:
-        return Caller(self.name, (Role.APPLICANT, Role.MEMBER, Role.IMPORTER))
+        return Caller(self.subject, (Role.APPLICANT, Role.MEMBER, Role.IMPORTER))
 
     @property
     def member(self) -> UUID:
@@ -46,13 +47,21 @@ class Person:
         return self.member_id
 
 
+def subject_in(name: str, take: int) -> str:
+    """Who a person of the play is to the token issuer."""
+    return name if take == 1 else f"{name}-{take}"
+
+
 @dataclass(slots=True)
 class Stage:
-    """Sends commands at the play's own time; a seed makes the choices repeatable."""
+    """Sends commands at the play's own time; a seed makes the choices repeatable.
+
+    A play that was cut short cannot go on: its next `take` has people and a community of its own.
+    """
 
     transport: Transport
     seed: int
-    run: str
+    take: int = 1
     community_id: UUID = field(default_factory=lambda: UUID(int=0))
     now: datetime = START
     ids: dict[str, UUID] = field(default_factory=dict)
@@ -61,6 +70,11 @@ class Stage:
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
+
+    @property
+    def run(self) -> str:
+        """What the keys of this play's commands begin with."""
+        return subject_in(f"demo-{self.seed}", self.take)
 
     @property
     def choice(self) -> random.Random:

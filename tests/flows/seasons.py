@@ -52,6 +52,7 @@ class Played:
     tables: Canonical
     tables_at_cut: Canonical
     suggestions: dict[str, UUID]
+    brief: dict[str, Any]
     redriven: int
 
 
@@ -116,7 +117,15 @@ async def whole_season(platform: Platform) -> Played:
     await settled(platform)
     records = await read_log(platform.kafka)
     tables = await canonical(platform, records)
-    return Played(platform.options, records, tables, at_cut[0], season.suggestions, season.redriven)
+    return Played(
+        options=platform.options,
+        records=records,
+        tables=tables,
+        tables_at_cut=at_cut[0],
+        suggestions=season.suggestions,
+        brief=season.brief,
+        redriven=season.redriven,
+    )
 
 
 def played_once(folders: pytest.TempPathFactory) -> Played:

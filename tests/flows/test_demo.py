@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from uuid import UUID, uuid4
+from datetime import datetime
+from uuid import UUID
 
-import psutil
 import pytest
 
 from coterie_contracts.feedback import FeedbackReopened
@@ -23,7 +18,6 @@ from coterie_local.tally import Tally, tally
 from tests.audit.planters import PLANTERS
 from tests.flows.seasons import Played
 
-COTERIE = Path(sys.executable).parent / "coterie"
 REASONS = (
     "relation",
     "unsubscribed",
@@ -87,6 +81,18 @@ def test_an_offer_is_withheld_for_each_of_the_guards_reasons(log: Log, reason: s
     assert reason in withheld
 
 
+def test_the_brief_shows_what_waits_what_was_confirmed_and_what_was_withheld_and_why(
+    season: Played,
+) -> None:
+    brief = season.brief
+    assert datetime.fromisoformat(brief["at"]).weekday() == 0
+    waits = ("waitlist", "unanswered_count", "approvals_count", "held_rewards", "confirmed_count")
+    assert [name for name in waits if not brief[name]] == []
+    assert {one["notification_class"] for one in brief["withheld"]} == {"offer"}
+    assert len(brief["withheld"]) >= 5
+    assert "had bad news a short while ago" in brief["text"]
+
+
 def test_a_dead_letter_is_redriven_and_none_stays_open(season: Played) -> None:
     assert season.redriven >= 1
     letters = [
@@ -126,41 +132,3 @@ def test_the_first_suggestion_is_told_from_the_first_word_to_the_thanks(season: 
 
 def _first(season: Played) -> UUID:
     return next(iter(season.suggestions.values()))
-
-
-@pytest.fixture
-def mark() -> Iterator[dict[str, str]]:
-    """An environment by which every process of a test can be found."""
-    name, value = "COTERIE_FLOW_TEST", str(uuid4())
-    yield {**os.environ, name: value}
-    left = [
-        process
-        for process in psutil.process_iter(["environ"])
-        if (process.info["environ"] or {}).get(name) == value
-    ]
-    assert left == []
-
-
-@pytest.mark.slow
-def test_the_demo_as_a_command_ends_by_itself_and_leaves_no_process(mark: dict[str, str]) -> None:
-    done = subprocess.run(
-        [COTERIE, "demo"], env=mark, capture_output=True, text=True, timeout=240, check=False
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "clean" in done.stdout
-    assert "make up" in done.stdout
-
-
-def test_a_play_with_too_few_people_is_refused_in_one_line(mark: dict[str, str]) -> None:
-    done = subprocess.run(
-        [COTERIE, "demo", "--members", "3"],
-        env=mark,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 2
-    told = (done.stdout + done.stderr).strip().splitlines()
-    assert len(told) == 1
-    assert "16 people at least" in told[0]

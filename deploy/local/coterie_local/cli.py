@@ -294,14 +294,21 @@ def _options(data: Path, kafka: str, postgres: str, port_base: int | None) -> Op
 def _welcome(platform: Platform, *, empty: bool) -> None:
     """Greet; the community that is loaded without `--empty` brings its own people and requests."""
     from coterie_chassis.auth import Role  # noqa: PLC0415
+    from coterie_local.demo import tour  # noqa: PLC0415
     from coterie_local.demo.play import play_once  # noqa: PLC0415
-    from coterie_local.demo.tour import requests  # noqa: PLC0415
     from coterie_local.welcome import greet  # noqa: PLC0415
 
-    loaded = None if empty else play_once(console, platform)
-    people = {Role.APPLICANT: "zoe", Role.MEMBER: loaded.subject("ada") if loaded else "ada"}
-    tour = requests(platform, loaded.community_id if loaded else None)
-    greet(console, platform, people=people, requests=tour)
+    if empty:
+        greet(console, platform, requests=tour.first_steps(platform))
+        return
+    loaded = play_once(console, platform)
+    greet(
+        console,
+        platform,
+        requests=tour.requests(platform, loaded),
+        commands=list(tour.commands(platform, loaded)),
+        people={Role.MEMBER: loaded.subject("ada")},
+    )
 
 
 def _bootstrap(kafka: str | None, data: Path) -> str:

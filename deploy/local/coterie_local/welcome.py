@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import NAMESPACE_URL, uuid5
 
 from rich.console import Console
 from rich.table import Table
@@ -15,12 +18,12 @@ from coterie_local.platform import Platform
 from coterie_local.secrets_store import write_private
 from coterie_local.tokens import ISSUER
 
-__all__ = ["LOCAL_BRAND", "curl", "greet", "token_files"]
+__all__ = ["LOCAL_BRAND", "Request", "curl", "greet", "token_files"]
 
 LOCAL_BRAND: Final = uuid5(NAMESPACE_URL, ISSUER)
 _PEOPLE: Final = {
-    Role.APPLICANT: "ada",
-    Role.MEMBER: "ben",
+    Role.APPLICANT: "zoe",
+    Role.MEMBER: "ada",
     Role.HOST: "hana",
     Role.MANAGER: "mia",
     Role.OPERATOR: "olu",
@@ -28,44 +31,52 @@ _PEOPLE: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A `curl` line and what it does, in words."""
+
+    deed: str
+    line: str
+
+
 def greet(
     console: Console,
     platform: Platform,
     *,
-    brand: UUID = LOCAL_BRAND,
-    people: dict[Role, str] | None = None,
-    requests: Sequence[str] = (),
+    requests: Sequence[Request],
+    commands: Sequence[str] = (),
+    people: Mapping[Role, str] | None = None,
 ) -> None:
-    """Print the services, a token per role of `brand`, and `requests` (see `curl`) to try.
+    """Print a token per role, the services, and what to try: `curl` lines, then commands.
 
-    `people` names the subject of each role's token; an applicant is a member once admitted.
+    `people` names the subject of a role's token, where that is not the usual person.
     """
-    table = Table(title="Coterie is up", title_justify="left")
-    for heading in ("service", "address", "interactive API page"):
-        table.add_column(heading)
-    for name, url in platform.urls.items():
-        table.add_row(name, url, f"{url}/docs")
-    table.add_row("broker", platform.kafka, "")
-    console.print(table)
-    console.print("A token per role, for `Authorization: Bearer …` (also in these files):")
-    for role, path in token_files(platform, brand=brand, people=people).items():
-        console.print(f"  [bold]{role.value}[/] {path}")
-        console.print(f"    {path.read_text()}", soft_wrap=True, highlight=False)
-    if requests:
-        console.print("To try:")
-        for request in requests:
-            console.print(f"  {request}", soft_wrap=True, highlight=False, markup=False)
+    whose = _PEOPLE | dict(people or {})
+    console.print("\nA token per role, good for a day; each line names the file that holds it too:")
+    for role, path in token_files(platform, whose).items():
+        console.print(f"[bold]{role.value}[/] ({whose[role]}) {_short(path)}", soft_wrap=True)
+        console.print(path.read_text(), soft_wrap=True)
+    console.print()
+    console.print(_addresses(platform))
+    console.print("On such a page, Authorize takes a token. To try in another terminal:\n")
+    for number, request in enumerate(requests, start=1):
+        console.print(f"[bold]# {number}. {request.deed}[/]", soft_wrap=True)
+        console.print(request.line, soft_wrap=True, markup=False)
+    if commands:
+        program, data = _short(Path(sys.argv[0]).resolve()), _short(platform.folder.path)
+        console.print("\n[bold]# What the log tells of it[/]")
+        for command in commands:
+            console.print(f"{program} {command} --data {data}", soft_wrap=True, markup=False)
+    console.print()
 
 
-def token_files(
-    platform: Platform, *, brand: UUID = LOCAL_BRAND, people: dict[Role, str] | None = None
-) -> dict[Role, Path]:
+def token_files(platform: Platform, people: Mapping[Role, str] = _PEOPLE) -> dict[Role, Path]:
     """A fresh token per role in a file of its own, readable by its owner alone."""
     files = {}
-    for role, subject in (_PEOPLE | (people or {})).items():
+    for role, subject in people.items():
         roles = {role, Role.MEMBER} if role is Role.APPLICANT else {role}
         path = platform.folder.tokens / f"{role.value}.jwt"
-        write_private(path, platform.tokens.mint(subject, roles, brand=brand))
+        write_private(path, platform.tokens.mint(subject, roles, brand=LOCAL_BRAND))
         files[role] = path
     return files
 
@@ -78,14 +89,31 @@ def curl(
     *,
     role: Role,
     body: str | None = None,
-    headers: Iterable[str] = (),
+    key: str | None = None,
 ) -> str:
-    """One `curl` line that a shell takes as it is; it reads the role's token from its file."""
-    token = platform.folder.tokens / f"{role.value}.jwt"
+    """One line that any POSIX shell takes as it is; it reads the role's token from its file."""
+    token = _short(platform.folder.tokens / f"{role.value}.jwt")
     parts = ["curl -s"] if method == "GET" else [f"curl -s -X {method}"]
-    parts.append(f"{platform.urls[service]}{path}")
+    parts.append(shlex.quote(platform.urls[service] + path))
     parts.append(f'-H "Authorization: Bearer $(cat {token})"')
-    parts += [f"-H '{header}'" for header in headers]
+    if key is not None:
+        parts.append(f"-H 'Idempotency-Key: {key}'")
     if body is not None:
-        parts.append(f"-H 'Content-Type: application/json' -d '{body}'")
-    return " ".join(parts)
+        parts.append(f"-H 'Content-Type: application/json' -d {shlex.quote(body)}")
+    return " ".join([*parts, "| python3 -m json.tool"])
+
+
+def _addresses(platform: Platform) -> Table:
+    table = Table(title="Coterie is up", title_justify="left")
+    for heading in ("service", "address", "interactive API page"):
+        table.add_column(heading)
+    for name, url in platform.urls.items():
+        table.add_row(name, url, f"{url}/docs")
+    table.add_row("broker", platform.kafka, "")
+    return table
+
+
+def _short(path: Path) -> str:
+    """The path as a shell takes it, from here where it lies below."""
+    here = Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))

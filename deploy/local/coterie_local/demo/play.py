@@ -39,7 +39,9 @@ def run_demo(console: Console, options: Options, *, members: int, seed: int) -> 
 
 async def _play_and_tell(console: Console, platform: Platform, members: int, seed: int) -> Told:
     async with _transport(platform) as transport:
-        season = await play(console, platform, transport, members=members, seed=seed)
+        take = _next_take(platform)
+        season = await play(console, platform, transport, members=members, seed=seed, take=take)
+        _keep(platform, season)
         records = await _settled_log(platform)
         return await tell_all(console, season, records, audit(records))
 
@@ -66,9 +68,10 @@ async def play(
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The demo's community in a platform that stays up."""
+    """The demo's community in a platform that stays up; `ada` is one of its members."""
 
     community_id: UUID
+    ada: UUID
     take: int
 
     def subject(self, name: str) -> str:
@@ -82,23 +85,35 @@ def play_once(console: Console, platform: Platform) -> Loaded:
     A loading that was cut short is left as it is and another community loaded.
     """
     known = platform.folder.recall("demo")
-    take = int(str(known.get("take", 1 if "community_id" in known else 0)))
-    if (community_id := known.get("community_id")) is not None:
-        return Loaded(UUID(str(community_id)), take)
-    take += 1
+    if "community_id" in known:
+        ids = UUID(str(known["community_id"])), UUID(str(known["ada"]))
+        return Loaded(*ids, int(str(known["take"])))
+    take = _next_take(platform)
     again = "" if take == 1 else ", anew, since the last time was cut short"
     console.print(f"Loading a community, once{again}:")
 
-    async def load() -> UUID:
+    async def load() -> Loaded:
         async with _transport(platform) as transport:
-            season = await play(
-                console, platform, transport, members=LEAST_PEOPLE, seed=1, take=take
-            )
-            return season.stage.community_id
+            people, seed = LEAST_PEOPLE, 1
+            season = await play(console, platform, transport, members=people, seed=seed, take=take)
+            return _keep(platform, season)
 
+    return asyncio.run(load())
+
+
+def _next_take(platform: Platform) -> int:
+    """Which play on this data folder it will be; counted before it begins."""
+    take = int(str(platform.folder.recall("demo").get("take", 0))) + 1
     platform.folder.remember("demo", {"take": take})
-    loaded = Loaded(asyncio.run(load()), take)
-    platform.folder.remember("demo", {"take": take, "community_id": str(loaded.community_id)})
+    return take
+
+
+def _keep(platform: Platform, season: Season) -> Loaded:
+    """Remember a play that came to its end, for the next start on the folder."""
+    take, ada = season.stage.take, season.people["ada"].member
+    loaded = Loaded(season.stage.community_id, ada, take)
+    ids = {"community_id": str(loaded.community_id), "ada": str(ada)}
+    platform.folder.remember("demo", {**ids, "take": take})
     return loaded
 
 

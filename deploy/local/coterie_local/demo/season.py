@@ -217,15 +217,7 @@ class Season:
             seen,
             lambda items: any(item["held_for"] == "budget" for item in items),
         )
-        self.brief = await stage.until(
-            "the brief to know what members confirmed",
-            lambda: stage.see(NOTIFICATIONS, f"{self._home}/brief"),
-            lambda brief: (
-                brief["confirmed_count"] >= 5
-                and brief["held_rewards"] >= 1
-                and datetime.fromisoformat(brief["at"]) >= stage.now
-            ),
-        )
+        await self._brief_when(lambda seen: seen["confirmed_count"] >= 5)
         sessions = [r for r in held if r["item_kind"] == "session" and r["status"] == "proposed"]
         if len(sessions) < 2:
             raise LocalFault("the play expects two phone sessions that wait for a decision")
@@ -283,6 +275,11 @@ class Season:
         stage.day(47, 15)
         await self._offer("A first look at the night cream")
         await self._mark_not_useful(grumpy)
+        stage.day(48, 10)
+        await self._answer_look_agains("Smaller box", satisfied=True)
+        stage.day(49, 9)
+        await stage.push_clock()
+        self.brief = await self._brief_when(lambda seen: seen["confirmed"] and seen["withheld"])
         stage.day(50, 15)
         await self._offer("The night cream, still")
         await self._news_until(57)
@@ -295,6 +292,19 @@ class Season:
     async def end(self) -> None:
         self.stage.day(87, 12)
         await self.stage.push_clock()
+
+    async def _brief_when(self, knows: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+        """The manager's brief of now, once what it is told of has arrived."""
+        seen: dict[str, Any] = await self.stage.until(
+            "the brief to know what happened",
+            lambda: self.stage.see(NOTIFICATIONS, f"{self._home}/brief"),
+            lambda brief: (
+                knows(brief)
+                and brief["held_rewards"] >= 1
+                and datetime.fromisoformat(brief["at"]) >= self.stage.now
+            ),
+        )
+        return seen
 
     async def _stock(self) -> None:
         """Money for three coffee cards, five codes, a host for phone sessions."""

@@ -66,6 +66,15 @@ def test_an_empty_log_breaks_nothing_and_proves_nothing() -> None:
     assert report.ok()
     assert not report.ok(require_facts=True)
     assert len(report.idle_rules) == len(RULES)
+    assert report.verdict == "nothing to judge yet"
+
+
+def test_rules_that_no_fact_proves_are_named() -> None:
+    console = Console(width=100, record=True, file=StringIO())
+    without_offers = [r for r in clean_log() if not r.topic.startswith(("reward.", "budget."))]
+    console.print(audit(without_offers).render())
+    shown = console.export_text()
+    assert "proven by no fact: ledger-sequence, reward-once, budget-cover, budget-balances" in shown
 
 
 def test_a_report_is_told_as_a_table_and_as_json() -> None:

@@ -75,7 +75,7 @@ class Report:
             return "error: log incomplete"
         if self.violations:
             return f"{len(self.violations)} violation(s)"
-        return "clean"
+        return "clean" if self.events else "nothing to judge yet"
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -119,6 +119,8 @@ class Report:
         ]
         if (more := len(self.violations) - most) > 0:
             lines.append(Text(f"  … and {more:,} more"))
+        if self.idle_rules:
+            lines.append(Text(f"  proven by no fact: {', '.join(self.idle_rules)}", style="yellow"))
         summary = (
             f"{self.events:,} events, {self.repeats:,} repeated, {self.foreign:,} foreign records: "
             f"{self.verdict}"

@@ -26,7 +26,7 @@ def test_the_log_alone_tells_where_everything_stands() -> None:
         "rounds reopened": 0,
         "rewards approved by hand": 0,
         "rewards approved by policy": 2,
-        "rewards held for lack of budget": 0,
+        "rewards held: no budget": 0,
     }
     assert counted.budgets == {
         str(named("budget")): {"currency": "USD", "funded": 1000, "reserved": 0, "spent": 500}

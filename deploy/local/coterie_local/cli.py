@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
+import psutil
 import typer
 from rich.console import Console
 
@@ -94,9 +95,9 @@ def up(
     from coterie_local.platform import Platform  # noqa: PLC0415 - see the module's docstring
 
     options = _options(data, kafka, postgres, port_base)
-    begun = time.monotonic()
     with Interruptible(), Platform(options, report=lambda line: console.print(f"  {line}")) as it:
-        console.print(f"ready after {time.monotonic() - begun:.1f} s; data in {it.folder.path}")
+        spent = time.time() - psutil.Process().create_time()
+        console.print(f"ready after {spent:.1f} s; data in {it.folder.path}")
         _welcome(it, empty=empty)
         console.print("Ctrl-C stops everything.")
         while (fault := it.fault()) is None:

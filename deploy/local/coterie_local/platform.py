@@ -175,7 +175,8 @@ class Platform:
             "COTERIE_LOG_LEVEL": os.environ.get("COTERIE_LOG_LEVEL", "INFO"),
         }
         if self._broker.forgets:
-            settings["COTERIE_KAFKA_FETCH_MAX_WAIT_MS"] = "20"
+            # It answers a waiting fetch at its end and not when something arrives.
+            settings["COTERIE_KAFKA_FETCH_MAX_WAIT_MS"] = "50"
         if service == "membership":
             settings["COTERIE_IDENTITY_KEY"] = self._key("identities")
         if service == "recognition":

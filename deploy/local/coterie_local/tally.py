@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 from uuid import UUID
 
 from rich.columns import Columns
@@ -28,6 +28,7 @@ from coterie_notifications.domain.notices import amount
 __all__ = ["Tally", "tally"]
 
 B = TypeVar("B", bound=EventBody)
+Balances: TypeAlias = dict[str, int | str]
 
 _RANKS: Final = {topic.name: rank for rank, topic in enumerate(TOPICS)}
 _NARROW: Final = 39
@@ -48,7 +49,7 @@ class Tally:
     look_agains: dict[str, int]
     rewards: dict[str, int]
     turns: dict[str, int]
-    budgets: dict[str, dict[str, int | str]]
+    budgets: dict[str, Balances]
     sent: dict[str, int]
     withheld: dict[str, int]
 
@@ -64,7 +65,7 @@ class Tally:
             ("Look-agains", self.look_agains),
             ("Rewards", self.rewards),
             ("On the way", self.turns),
-            *((f"Budget {name[:6]}", _in_words(kept)) for name, kept in self.budgets.items()),
+            *((f"Budget{name}", _in_words(kept)) for name, kept in _named(self.budgets)),
             ("Notifications sent", self.sent),
         )
         withheld = {_withheld_in_words(name): count for name, count in self.withheld.items()}
@@ -141,11 +142,11 @@ def _turns(log: Log) -> dict[str, int]:
         "rounds reopened": len(log.of(feedback.FeedbackReopened)),
         "rewards approved by hand": deciders["person"],
         "rewards approved by policy": deciders["policy"],
-        "rewards held for lack of budget": held[reward.HeldFor.BUDGET],
+        "rewards held: no budget": held[reward.HeldFor.BUDGET],
     }
 
 
-def _budgets(log: Log) -> dict[str, dict[str, int | str]]:
+def _budgets(log: Log) -> dict[str, Balances]:
     newest: dict[UUID, Event[Ledgered]] = {}
     for event in log.of(Ledgered):
         if (budget := event.data.budget_id) is not None:
@@ -189,7 +190,13 @@ def _counts(states: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(states).items()))
 
 
-def _in_words(balances: dict[str, int | str]) -> dict[str, str]:
+def _named(budgets: Mapping[str, Balances]) -> Iterator[tuple[str, Balances]]:
+    """Budgets by what tells them apart, which one alone does not need."""
+    for budget_id, balances in budgets.items():
+        yield (f" {budget_id[:6]}" if len(budgets) > 1 else ""), balances
+
+
+def _in_words(balances: Balances) -> dict[str, str]:
     currency = str(balances["currency"])
     minor = {name: value for name, value in balances.items() if isinstance(value, int)}
     minor["left"] = minor["funded"] - minor["reserved"] - minor["spent"]

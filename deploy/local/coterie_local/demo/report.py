@@ -98,7 +98,12 @@ async def _why(stage: Stage, season: Season, place: dict[str, Any]) -> dict[str,
 
 
 def _merit_table(leaders: list[dict[str, Any]]) -> Table:
-    table = Table(title="Merit: the top of the season, and why", title_justify="left")
+    table = Table(
+        title="Merit: the top of the season, and why",
+        title_justify="left",
+        caption="A quality of 0.50 is this circle's average; who is not at the top is not shown.",
+        caption_justify="left",
+    )
     for heading in ("", "member", "merit", "quality of ratings", "voices", "built or verified"):
         table.add_column(heading, justify="right" if heading != "member" else "left")
     for leader in leaders:

@@ -189,7 +189,7 @@ class Season:
         labels = list(self.suggestions)[:6]
         for number, label in enumerate(labels):
             self.stage.day(9 + number, 10)
-            await self._implement(label, f"{label}: it is there now.", "in your next order")
+            await self._implement(label, "the way you asked for it.", "in your next order")
         self.stage.day(16, 10)
         for number, label in enumerate(labels[:5]):
             reopened = number == 4
@@ -198,7 +198,7 @@ class Season:
         self.stage.day(18, 10)
         path = f"/feedback/{self.suggestions[again]}"
         await self.stage.staff(FEEDBACK, "POST", f"{path}/plan")
-        await self._implement(again, f"{again}: now really.", "in your next order")
+        await self._implement(again, "this time with what was missing.", "in your next order")
         self.stage.day(20, 10)
         await self._answer_look_agains(again, satisfied=True)
 
@@ -267,7 +267,7 @@ class Season:
         await stage.do(quiet, NOTIFICATIONS, "PUT", path, unsubscribed=["offer/inbox"])
         path = f"/members/{suspended.member_id}/suspend"
         suspension = await stage.staff(MEMBERSHIP, "POST", path)
-        await self._implement("Smaller box", "The box is half the size.", "in your next order")
+        await self._implement("Smaller box", "it is half the size.", "in your next order")
         waiting = await self._asked_about("Smaller box")
         declined = await self._decline_one_of(sad)
         for position in (suspension.position, waiting, declined):

@@ -178,15 +178,18 @@ async def bulk_insert(
     rows: Sequence[Mapping[str, Any]],
     *,
     on_conflict_do_nothing: bool = False,
+    where: str | None = None,
     returning: Sequence[str] = (),
 ) -> Sequence[Row[Any]]:
     """Insert `rows`, which share their keys, in one statement whatever their number.
 
-    Returns the `returning` columns of the rows that were really inserted.
+    `where` limits what is inserted, by the columns of `input`. Returns the `returning` columns of
+    the rows that were really inserted.
     """
     if not rows:
         return []
-    tail = " ON CONFLICT DO NOTHING" if on_conflict_do_nothing else ""
+    tail = f" WHERE {where}" if where else ""
+    tail += " ON CONFLICT DO NOTHING" if on_conflict_do_nothing else ""
     if returning:
         tail += f" RETURNING {', '.join(_quoted(name) for name in returning)}"
     result = await _bulk(uow, table, rows, tail)

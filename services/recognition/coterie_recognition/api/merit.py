@@ -87,23 +87,29 @@ class BadgeView(View):
 
 @api.query("/members/{member_id}/merit")
 async def show_own_merit(call: Call, member_id: UUID, season: str | None = None) -> MeritView:
-    """A member's own merit, explained; for the member alone."""
+    """A member's own merit, explained; for the member alone.
+
+    A closed season shows what it closed with, also where a rater was erased since.
+    """
     community_id, cause = await self_or_staff(call, member_id, staff=False)
     zone, wanted = await _season(call, community_id, season, cause)
     inputs = await store.read_inputs(call.uow, community_id, wanted, zone)
-    members = await store.count_members(call.uow, community_id, wanted)
+    seated = await store.seated_members(call.uow, community_id, wanted)
     outcomes = counted(inputs.outcomes, wanted.starts_at(zone), wanted.ends_at(zone))
-    standings = merit.fold(inputs.ratings, outcomes, members)
-    settled = {m: s.hundredths for m, s in standings.items() if not s.provisional}
+    standings = merit.fold(inputs.ratings, outcomes, seated.count)
+    settled = {
+        m: s.hundredths for m, s in standings.items() if m in seated.ids and not s.provisional
+    }
     mine = standings.get(member_id) or merit.nothing_said(member_id)
+    final = await store.closed_standing(call.uow, community_id, wanted, member_id)
     return MeritView(
         member_id=member_id,
         season=wanted.label,
-        merit=mine.hundredths / 100,
+        merit=(final or mine).hundredths / 100,
         quality=round(mine.quality, 2),
-        band=leaderboard.bands(settled).get(member_id),
-        provisional=mine.provisional,
-        outcomes=mine.outcomes,
+        band=final.band if final else leaderboard.bands(settled).get(member_id),
+        provisional=(final or mine).provisional,
+        outcomes=(final or mine).outcomes,
         contributions=[
             ContributionView(
                 contribution_id=c.contribution_id,
@@ -132,7 +138,12 @@ async def show_leaderboard(
         "end": wanted.ends_at(zone),
     }
     settled = await call.uow.rows(_SETTLED, values)
-    places = leaderboard.leaders((row.member_id, row.hundredths) for row in settled)
+    here = {row.member_id for row in settled if row.here}
+    leaders = leaderboard.leaders(
+        ((row.member_id, row.hundredths) for row in settled),
+        unrated={row.member_id for row in settled if not row.raters},
+    )
+    places = [place for place in leaders if place.member_id in here]
     built = [] if places else await call.uow.rows(_BUILT, values)
     return LeaderboardView(
         season=wanted.label,
@@ -172,10 +183,14 @@ async def _season(
 
 _SETTLED: Final = text(
     """
-    SELECT s.member_id, s.hundredths FROM merit_standing AS s
-    JOIN member_copy AS m USING (member_id)
+    SELECT s.member_id, s.hundredths, s.raters,
+        coalesce(m.status IN ('active', 'suspended'), false) AS here
+    FROM merit_standing AS s
+    JOIN merit_season AS q ON (q.community_id, q.season) = (s.community_id, s.season)
+    LEFT JOIN member_copy AS m USING (member_id)
     WHERE s.community_id = :community AND s.season = :season AND NOT s.provisional
-        AND m.status IN ('active', 'suspended')
+        AND CASE WHEN q.closed THEN s.member_id = ANY(q.member_ids)
+            ELSE m.status IN ('active', 'suspended') END
     """
 )
 _BUILT: Final = text(

@@ -1,11 +1,11 @@
-"""What of merit is shown to others: never a last place, never anybody who is provisional.
+"""What of merit is shown to others: never a last place, never who is provisional or unrated.
 
 In a circle with fewer than ten settled members there is no rank and no band at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -45,11 +45,15 @@ def bands(settled: Mapping[UUID, int]) -> dict[UUID, Band]:
     return {member: _band(places[merit]) for member, merit in settled.items()}
 
 
-def leaders(settled: Iterable[tuple[UUID, int]]) -> list[Place]:
-    """The top ten or the top fifth, whichever is fewer; equals who do not all fit are left out."""
-    ordered = sorted(settled, key=lambda entry: (-entry[1], entry[0]))
-    if len(ordered) < SMALLEST_CIRCLE:
+def leaders(settled: Iterable[tuple[UUID, int]], unrated: Collection[UUID] = ()) -> list[Place]:
+    """The top ten or the top fifth, whichever is fewer; equals who do not all fit are left out.
+
+    `unrated` members, whom outcomes alone settled, make the circle larger and have no place.
+    """
+    circle = sorted(settled, key=lambda entry: (-entry[1], entry[0]))
+    if len(circle) < SMALLEST_CIRCLE:
         return []
+    ordered = [entry for entry in circle if entry[0] not in unrated]
     most = min(MOST_SHOWN, len(ordered) // SHOWN_SHARE)
     merits = [merit for _, merit in ordered]
     shown = []

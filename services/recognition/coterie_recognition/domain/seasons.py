@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 __all__ = ["Season", "season_named", "season_of", "zone_of"]
 
-_LABEL: Final = re.compile(r"(\d{4})-Q([1-4])")
+_LABEL: Final = re.compile(r"((?!9999)[1-9][0-9]{3})-Q([1-4])")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -50,7 +50,7 @@ def season_of(at: datetime, zone: str) -> Season:
 
 
 def season_named(label: str) -> Season | None:
-    """The season of a label, or None where it is none."""
+    """The season of a label, or None where it is none. Years are 1000 to 9998: each has an end."""
     match = _LABEL.fullmatch(label)
     return Season(int(match[1]), int(match[2])) if match else None
 

@@ -34,25 +34,22 @@ _KINDS: Final[dict[type[EventBody], OutcomeKind]] = {
 @handles(ContributionRated, fold=Fold.EVERY)
 async def record_ratings(events: Batch[ContributionRated], uow: UnitOfWork) -> None:
     """Add ratings to the set and have their seasons read again; three statements."""
-    people = {id_ for e in events for id_ in (e.data.rater_id, e.data.author_id)}
-    erased = await facts.erased_among(uow, people)
-    kept = [e for e in events if not {e.data.rater_id, e.data.author_id} & erased]
-    await facts.add_ratings(uow, kept)
-    await facts.mark_dirty(uow, {(e.data.community_id, e.data.contributed_at) for e in kept})
+    await facts.give_way(uow)
+    await facts.add_ratings(uow, events)
+    await facts.mark_dirty(uow, {(e.data.community_id, e.data.contributed_at) for e in events})
 
 
 @handles(ContributionAppreciated, fold=Fold.EVERY)
 async def record_appreciations(events: Batch[ContributionAppreciated], uow: UnitOfWork) -> None:
     """Add what staff appreciated; three statements."""
-    erased = await facts.erased_among(uow, {e.data.author_id for e in events})
-    kept = [e for e in events if e.data.author_id not in erased]
-    await facts.add_appreciations(uow, kept)
-    await facts.mark_dirty(uow, {(e.data.community_id, e.data.contributed_at) for e in kept})
+    await facts.give_way(uow)
+    await facts.add_appreciations(uow, events)
+    await facts.mark_dirty(uow, {(e.data.community_id, e.data.contributed_at) for e in events})
 
 
 @handles(
     FeedbackImplemented, FeedbackVerified, FeedbackReopened, FeedbackUnconfirmed, fold=Fold.EVERY
 )
 async def record_outcomes(events: Batch[FeedbackImplemented | RoundFacts], uow: UnitOfWork) -> None:
-    """Add what became of suggestions; two statements. Erased authors are left out when read."""
+    """Add what became of suggestions; two statements."""
     await facts.add_outcomes(uow, [(_KINDS[type(e.data)], e) for e in events])

@@ -82,11 +82,14 @@ async def _fold_season(
     if not closed:
         uow.schedule(CLOSE, derived_id(id_, season.label), id_, end)
     inputs = await store.read_inputs(uow, id_, season, zone)
-    members = await store.members_of(uow, id_, season, closed=closed)
-    standings = merit.fold(inputs.ratings, counted(inputs.outcomes, start, end), members)
-    bands = leaderboard.bands({m: s.hundredths for m, s in standings.items() if not s.provisional})
+    seated = await store.seat_members(uow, id_, season, closed=closed)
+    standings = merit.fold(inputs.ratings, counted(inputs.outcomes, start, end), seated.count)
+    bands = leaderboard.bands(
+        {m: s.hundredths for m, s in standings.items() if m in seated.ids and not s.provisional}
+    )
     before = await store.published_standings(uow, id_, season)
-    turn = _Turn(id_, season, base, f"{inputs.digest}:{members}:{closed}")
+    digest = derived_id(inputs.digest, seated.count, *sorted(seated.ids), closed).hex
+    turn = _Turn(id_, season, replace(base, at=end) if closed else base, digest)
     changed = []
     for member_id in sorted(standings.keys() | before.keys()):
         now, moved = _compare(before.get(member_id), standings.get(member_id), bands, member_id)

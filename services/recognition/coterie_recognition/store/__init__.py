@@ -5,7 +5,8 @@
 
 `badge_evidence` and the badges that stand on it are written under the desk as well. Facts
 (`rating`, `appreciation`, `outcome`) and `merit_dirty` are only inserted; what follows from merit
-is written under an advisory lock of the community: these stand outside of the order.
+is written under an advisory lock of the community: these stand outside of the order. The lock of
+erasures (`facts.give_way`) comes last; who shares it takes nothing after it.
 """
 
 from coterie_recognition.store.tables import metadata

@@ -2,6 +2,10 @@
 
 A later rating of the same contribution does not replace the earlier one's row, because a closed
 season still sees the earlier.
+
+Who adds what members said shares a lock that an erasure takes alone (`give_way`), and is told only
+then who is erased: so no row about an erased member outlives the erasure, whatever runs beside it.
+Outcomes need no such lock, since they and erasures come one after another at a community's desk.
 """
 
 from __future__ import annotations
@@ -32,8 +36,11 @@ __all__ = [
     "authors_of",
     "erased_among",
     "forget",
+    "give_way",
     "mark_dirty",
 ]
+
+_ERASURES: Final = 7_203_572
 
 
 async def erased_among(uow: UnitOfWork, member_ids: Iterable[UUID]) -> set[UUID]:
@@ -42,8 +49,13 @@ async def erased_among(uow: UnitOfWork, member_ids: Iterable[UUID]) -> set[UUID]
     return {row.member_id for row in rows}
 
 
+async def give_way(uow: UnitOfWork) -> None:
+    """Let an erasure under way finish, and hold later ones up until the commit; one statement."""
+    await uow.execute(_SHARED, {"lock": _ERASURES})
+
+
 async def add_ratings(uow: UnitOfWork, events: Iterable[Event[ContributionRated]]) -> None:
-    """Add ratings to the set; one statement."""
+    """Add ratings to the set, those of and about the erased left out; one statement."""
     rows = [
         {
             "contribution_id": event.data.contribution_id,
@@ -58,13 +70,19 @@ async def add_ratings(uow: UnitOfWork, events: Iterable[Event[ContributionRated]
         }
         for event in events
     ]
-    await bulk_insert(uow, tables.rating, rows, on_conflict_do_nothing=True)
+    await bulk_insert(
+        uow,
+        tables.rating,
+        rows,
+        on_conflict_do_nothing=True,
+        where=_NOT_ERASED.format(who="input.rater_id, input.author_id"),
+    )
 
 
 async def add_appreciations(
     uow: UnitOfWork, events: Iterable[Event[ContributionAppreciated]]
 ) -> None:
-    """Add appreciations and their withdrawals to the set; one statement."""
+    """Add appreciations and their withdrawals, those of the erased left out; one statement."""
     rows = [
         {
             "contribution_id": event.data.contribution_id,
@@ -79,13 +97,22 @@ async def add_appreciations(
         }
         for event in events
     ]
-    await bulk_insert(uow, tables.appreciation, rows, on_conflict_do_nothing=True)
+    await bulk_insert(
+        uow,
+        tables.appreciation,
+        rows,
+        on_conflict_do_nothing=True,
+        where=_NOT_ERASED.format(who="input.author_id"),
+    )
 
 
 async def add_outcomes(
     uow: UnitOfWork, events: Iterable[tuple[OutcomeKind, Event[FeedbackImplemented | RoundFacts]]]
 ) -> None:
-    """Add facts about rounds and mark every season dirty that their items touch; two statements."""
+    """Add facts about rounds, the erased left out; mark every season dirty that their items touch.
+
+    Two statements.
+    """
     rows = [
         {
             "implementation_id": event.data.implementation_id,
@@ -121,8 +148,9 @@ async def forget(uow: UnitOfWork, member_ids: Collection[UUID]) -> None:
     """Drop what these members said, wrote and earned, money's history aside.
 
     The ledger and the rewards' rows keep pseudonyms, since a budget's sums rest on them; codes
-    are wiped. A constant number of statements.
+    are wiped. A constant number of statements, after waiting for those who add facts.
     """
+    await uow.execute(_ALONE, {"lock": _ERASURES})
     values = {"ids": sorted(member_ids)}
     for statement in _FORGET:
         await uow.execute(statement, values)
@@ -130,8 +158,19 @@ async def forget(uow: UnitOfWork, member_ids: Collection[UUID]) -> None:
 
 _IDS: Final = "ANY(CAST(:ids AS uuid[]))"
 _ERASED: Final = text(f"SELECT member_id FROM erased_member WHERE member_id = {_IDS}")  # noqa: S608 - a constant
+_NOT_ERASED: Final = "NOT EXISTS (SELECT FROM erased_member AS e WHERE e.member_id IN ({who}))"
+_SHARED: Final = text("SELECT pg_advisory_xact_lock_shared(:lock)")
+_ALONE: Final = text("SELECT pg_advisory_xact_lock(:lock)")
 _TOUCHED: Final = text(
     f"""
+    WITH cleared AS (
+        UPDATE outcome SET members = ARRAY(
+            SELECT m FROM unnest(members) AS m
+            WHERE NOT EXISTS (SELECT FROM erased_member AS e WHERE e.member_id = m)
+        )
+        WHERE feedback_id = {_IDS}
+            AND EXISTS (SELECT FROM erased_member AS e WHERE e.member_id = ANY(members))
+    )
     INSERT INTO merit_dirty (community_id, at)
     SELECT DISTINCT community_id, at FROM outcome WHERE feedback_id = {_IDS}
     """  # noqa: S608 - a constant

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import Row, select, text
 
 from coterie_chassis.store import UnitOfWork, bulk_upsert
 from coterie_contracts.feedback import ContributionKind
@@ -26,14 +26,16 @@ from coterie_recognition.store import tables
 __all__ = [
     "Inputs",
     "Published",
+    "Seated",
     "clock_of",
-    "count_members",
+    "closed_standing",
     "dirty_communities",
     "helpful_raters",
-    "members_of",
     "published_standings",
     "read_inputs",
     "save_standings",
+    "seat_members",
+    "seated_members",
     "take_dirty",
 ]
 
@@ -58,6 +60,14 @@ class Published:
     outcomes: int
     raters: int
     sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seated:
+    """Who is in the circle: how many, and their ids, those erased since left out."""
+
+    count: int
+    ids: frozenset[UUID]
 
 
 async def dirty_communities(uow: UnitOfWork, limit: int) -> list[UUID]:
@@ -100,16 +110,29 @@ async def read_inputs(uow: UnitOfWork, community_id: UUID, season: Season, zone:
     return Inputs(ratings, facts, digest.hexdigest())
 
 
-async def members_of(uow: UnitOfWork, community_id: UUID, season: Season, *, closed: bool) -> int:
-    """How many members the circle has; of a closed season, how many it had. One statement."""
+async def seat_members(
+    uow: UnitOfWork, community_id: UUID, season: Season, *, closed: bool
+) -> Seated:
+    """Who is in the circle; of a season from its first `closed` fold on, who was. One statement."""
     values = {"community": community_id, "season": season.label, "closed": closed}
-    return int((await uow.execute(_MEMBERS, values)).scalar_one())
+    row = (await uow.execute(_SEAT, values)).one()
+    return Seated(row.members, frozenset(row.member_ids))
 
 
-async def count_members(uow: UnitOfWork, community_id: UUID, season: Season) -> int:
+async def seated_members(uow: UnitOfWork, community_id: UUID, season: Season) -> Seated:
     """The same, for a reader who freezes nothing."""
     values = {"community": community_id, "season": season.label}
-    return int((await uow.execute(_COUNT, values)).scalar_one())
+    row = (await uow.execute(_SEATED, values)).one()
+    return Seated(row.members, frozenset(row.member_ids))
+
+
+async def closed_standing(
+    uow: UnitOfWork, community_id: UUID, season: Season, member_id: UUID
+) -> Published | None:
+    """How a member stands in a season that has closed, for good; None while it is open."""
+    values = {"community": community_id, "season": season.label, "member": member_id}
+    row = await uow.one_or_none(_CLOSED, values)
+    return None if row is None else _published(row)
 
 
 async def clock_of(uow: UnitOfWork, community_id: UUID) -> Any:
@@ -120,24 +143,16 @@ async def clock_of(uow: UnitOfWork, community_id: UUID) -> Any:
 async def published_standings(
     uow: UnitOfWork, community_id: UUID, season: Season
 ) -> dict[UUID, Published]:
-    """What was last published of a season, by member; what is left of the erased is dropped."""
+    """What was last published of a season, by member.
+
+    What is left of the erased is dropped, from the community's other seasons too.
+    """
     await uow.execute(_DROP_ERASED, {"community": community_id})
     c = tables.merit_standing.c
     statement = select(tables.merit_standing).where(
         c.community_id == community_id, c.season == season.label
     )
-    return {
-        row.member_id: Published(
-            row.member_id,
-            row.hundredths,
-            Band(row.band) if row.band else None,
-            row.provisional,
-            row.outcomes,
-            row.raters,
-            row.sequence,
-        )
-        for row in await uow.rows(statement)
-    }
+    return {row.member_id: _published(row) for row in await uow.rows(statement)}
 
 
 async def save_standings(
@@ -169,6 +184,18 @@ async def helpful_raters(uow: UnitOfWork, community_id: UUID, needed: int) -> li
     return [row.rater_id for row in await uow.rows(_HELPFUL, values)]
 
 
+def _published(row: Row[Any]) -> Published:
+    return Published(
+        row.member_id,
+        row.hundredths,
+        Band(row.band) if row.band else None,
+        row.provisional,
+        row.outcomes,
+        row.raters,
+        row.sequence,
+    )
+
+
 _DIRTY: Final = text(
     """
     SELECT community_id FROM (
@@ -181,8 +208,18 @@ _DIRTY: Final = text(
 )
 _TAKE_DIRTY: Final = text("DELETE FROM merit_dirty WHERE community_id = :community RETURNING at")
 _DROP_ERASED: Final = text(
-    "DELETE FROM merit_standing AS s USING erased_member AS e "
-    "WHERE s.community_id = :community AND s.member_id = e.member_id"
+    """
+    WITH cleared AS (
+        UPDATE merit_season SET member_ids = ARRAY(
+            SELECT m FROM unnest(member_ids) AS m
+            WHERE NOT EXISTS (SELECT FROM erased_member AS e WHERE e.member_id = m) ORDER BY m
+        )
+        WHERE community_id = :community
+            AND EXISTS (SELECT FROM erased_member AS e WHERE e.member_id = ANY(member_ids))
+    )
+    DELETE FROM merit_standing AS s USING erased_member AS e
+    WHERE s.community_id = :community AND s.member_id = e.member_id
+    """
 )
 _CLOCK: Final = text("SELECT mode, now FROM community_clock WHERE community_id = :community")
 _RATINGS: Final = text(
@@ -222,26 +259,41 @@ _OUTCOMES: Final = text(
     ORDER BY o.feedback_id, o.sequence, o.event_id
     """
 )
-_MEMBERS: Final = text(
-    """
-    INSERT INTO merit_season (community_id, season, members, closed)
-    SELECT :community, :season, count(*), :closed FROM member_copy
-    WHERE community_id = :community AND status IN ('active', 'suspended')
+_NOW_SEATED: Final = """
+    SELECT count(*) AS members,
+        coalesce(array_agg(member_id ORDER BY member_id), '{}') AS member_ids
+    FROM member_copy WHERE community_id = :community AND status IN ('active', 'suspended')
+"""
+_SEAT: Final = text(
+    f"""
+    INSERT INTO merit_season (community_id, season, members, member_ids, closed)
+    SELECT :community, :season, now_seated.members, now_seated.member_ids, :closed
+    FROM ({_NOW_SEATED}) AS now_seated
     ON CONFLICT (community_id, season) DO UPDATE SET
         members = CASE WHEN merit_season.closed THEN merit_season.members
             ELSE excluded.members END,
+        member_ids = CASE WHEN merit_season.closed THEN merit_season.member_ids
+            ELSE excluded.member_ids END,
         closed = merit_season.closed OR excluded.closed
-    RETURNING members
-    """
+    RETURNING members, member_ids
+    """  # noqa: S608 - a constant
 )
-_COUNT: Final = text(
-    """
-    SELECT coalesce(
-        (SELECT members FROM merit_season
-         WHERE community_id = :community AND season = :season AND closed),
-        (SELECT count(*) FROM member_copy
-         WHERE community_id = :community AND status IN ('active', 'suspended'))
+_SEATED: Final = text(
+    f"""
+    WITH closed AS (
+        SELECT members, member_ids FROM merit_season
+        WHERE community_id = :community AND season = :season AND closed
     )
+    SELECT members, member_ids FROM closed UNION ALL
+    SELECT members, member_ids FROM ({_NOW_SEATED}) AS now_seated
+    WHERE NOT EXISTS (SELECT FROM closed)
+    """  # noqa: S608 - a constant
+)
+_CLOSED: Final = text(
+    """
+    SELECT s.* FROM merit_standing AS s
+    JOIN merit_season AS q ON (q.community_id, q.season) = (s.community_id, s.season) AND q.closed
+    WHERE s.community_id = :community AND s.season = :season AND s.member_id = :member
     """
 )
 _HELPFUL: Final = text(

@@ -93,6 +93,13 @@ merit_season: Final = Table(
     Column("community_id", Uuid, primary_key=True),
     Column("season", Text, primary_key=True),
     Column("members", Integer, nullable=False, comment="frozen when the season closed"),
+    Column(
+        "member_ids",
+        ARRAY(Uuid),
+        nullable=False,
+        server_default="{}",
+        comment="the same, without the erased",
+    ),
     Column("closed", Boolean, nullable=False),
 )
 

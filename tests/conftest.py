@@ -15,6 +15,10 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from coterie_chassis.service import Service
 from coterie_chassis.testing import create_database
@@ -67,6 +71,22 @@ def want(what: str) -> None:
     if os.environ.get("COTERIE_FAIL_ON_SKIP") == "1":
         pytest.fail(f"{FOR_WANT} {what}", pytrace=False)
     pytest.skip(f"{FOR_WANT} {what}")
+
+
+@pytest.fixture(scope="session")
+def _exporter() -> InMemorySpanExporter:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    return exporter
+
+
+@pytest.fixture
+def spans(_exporter: InMemorySpanExporter) -> InMemorySpanExporter:
+    """What the running test is traced with; a process has one tracer provider and keeps it."""
+    _exporter.clear()
+    return _exporter
 
 
 @pytest.fixture(scope="session")

@@ -206,6 +206,8 @@ class RewardPolicyChanged(EventBody):
     community_id: UUID
     policy_version: int = Field(ge=1)
     active: bool
-    when: str = Field(description="topic of the event that triggers it")
+    when: str = Field(
+        description="topic of the event that triggers it; `judgement`: a manager, without one"
+    )
     item_id: UUID
     effective_at: Timestamp

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from uuid import UUID
 
-import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from coterie_chassis import telemetry
 from coterie_chassis.auth import Role
 from coterie_chassis.testing import Harness, person
 from coterie_contracts.feedback import FeedbackSubmitted
-
-
-@pytest.fixture(scope="module")
-def spans() -> InMemorySpanExporter:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    trace.set_tracer_provider(provider)
-    return exporter
 
 
 async def test_a_trace_goes_from_the_command_to_the_handler(

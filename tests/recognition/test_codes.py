@@ -6,6 +6,8 @@ import logging
 from uuid import UUID, uuid4
 
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sqlalchemy import text
 
 from coterie_chassis.auth import Role
@@ -51,8 +53,8 @@ async def given(circle: Circle, *codes: str) -> tuple[UUID, str]:
     return ada, str(coffee["reward_id"])
 
 
-async def test_a_code_stands_in_no_table_event_log_error_or_stored_answer(
-    circle: Circle, caplog: pytest.LogCaptureFixture
+async def test_a_code_stands_in_no_table_event_log_trace_error_or_stored_answer(
+    circle: Circle, caplog: pytest.LogCaptureFixture, spans: InMemorySpanExporter
 ) -> None:
     caplog.set_level(logging.DEBUG)
     ada, reward_id = await given(circle, SECRET)
@@ -68,6 +70,9 @@ async def test_a_code_stands_in_no_table_event_log_error_or_stored_answer(
         assert SECRET not in answer.text
     own = [record for record in caplog.records if not record.name.startswith("asyncio")]
     assert all(SECRET not in record.getMessage() for record in own)
+    traced = spans.get_finished_spans()
+    assert len([span for span in traced if span.kind is trace.SpanKind.SERVER]) > 5
+    assert all(SECRET not in span.to_json() for span in traced)
     async with circle.h.database.begin() as uow:
         tables = await uow.rows(
             text("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")

@@ -67,7 +67,16 @@ async def test_a_hundred_approvals_against_a_budget_for_ten_approve_exactly_ten(
     assert [data.ledger_sequence for data in approved] == list(range(2, 22, 2))
     async with circle.h.database.begin() as uow:
         rows = await uow.rows(text("SELECT reward_id FROM gift_code WHERE reward_id IS NOT NULL"))
+        entries = await uow.rows(text("SELECT * FROM ledger_entry ORDER BY ledger_sequence"))
     assert len({row.reward_id for row in rows}) == 10
+    assert [entry.ledger_sequence for entry in entries] == list(range(1, 22))
+    balance: Counter[str] = Counter()
+    for entry in entries:
+        balance[entry.credited] -= entry.amount_minor
+        balance[entry.debited] += entry.amount_minor
+        assert balance["reserved"] + balance["spent"] <= entry.funded_minor
+        assert (balance["reserved"], balance["spent"]) == (entry.reserved_minor, entry.spent_minor)
+    assert balance == {"funded": -5_000, "available": 0, "reserved": 0, "spent": 5_000}
 
 
 async def test_codes_that_come_while_approvals_run_are_given_once(circle: Circle) -> None:

@@ -39,7 +39,7 @@ from .conftest import NOON
 
 HERE, BUDGET, POOL = UUID(int=1), UUID(int=2), UUID(int=3)
 MEMBERS = [UUID(int=100 + n) for n in range(4)]
-MANAGER = UUID(int=99)
+MANAGER, JUDGEMENT = UUID(int=99), UUID(int=29)
 ZONE = "Europe/Berlin"
 SPECS = [
     GiftCode(pool_id=POOL, face_value=500),
@@ -68,6 +68,13 @@ def new_desk() -> Desk:
         )
         desk.items[item.item_id] = item
         desk.policies[policy.policy_id, 1] = policy
+    first = desk.policies[UUID(int=20), 1]
+    desk.policies[JUDGEMENT, 1] = replace(
+        first,
+        policy_id=JUDGEMENT,
+        when=When.JUDGEMENT,
+        beneficiary=Beneficiary.CHOSEN_MEMBER,
+    )
     return desk
 
 
@@ -116,6 +123,16 @@ class AtTheDesk(RuleBasedStateMachine):
         )
         self.desk.propose(trigger)
 
+    @rule(member=st.sampled_from([*MEMBERS, MANAGER]))
+    def award(self, member: UUID) -> None:
+        before = len(self.desk.drafts), len(self.desk.rewards)
+        try:
+            policy = self.desk.policies[JUDGEMENT, 1]
+            self.desk.award(policy, member, "person:m", MANAGER, self.cause())
+        except Refusal:
+            assert self.desk.members.get(member) in {None, MemberStatus.REMOVED}
+            assert (len(self.desk.drafts), len(self.desk.rewards)) == before
+
     @precondition(lambda self: self.desk.rewards)
     @rule(
         data=st.data(), deed=st.sampled_from(["approve", "reject", "retry", "reverse", "deliver"])
@@ -124,8 +141,8 @@ class AtTheDesk(RuleBasedStateMachine):
         reward, cause = self.some(data), self.cause()
         before = replace(reward), len(self.desk.drafts)
         try:
-            if deed == "approve":
-                self.desk.approve(reward, "person:m", MANAGER, cause)
+            if deed in {"approve", "retry"}:
+                getattr(self.desk, deed)(reward, "person:m", MANAGER, cause)
             else:
                 getattr(self.desk, deed)(reward, cause)
         except Refusal:
@@ -230,6 +247,12 @@ class AtTheDesk(RuleBasedStateMachine):
         if line:
             first = min(line, key=lambda r: r.place)
             assert self.desk.budgets[BUDGET].available < first.amount_minor
+
+    @invariant()
+    def nobody_waits_for_a_cap_that_allows(self) -> None:
+        for reward in self.desk.rewards.values():
+            if reward.waits_for(HeldFor.CAP) or reward.waits_for(HeldFor.COOLDOWN):
+                assert self.desk.obstacle(reward, self.now) is not None
 
     @invariant()
     def what_is_spent_belongs_to_rewards_that_have_it(self) -> None:

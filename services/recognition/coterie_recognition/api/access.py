@@ -11,6 +11,7 @@ from coterie_chassis import circle
 from coterie_chassis.auth import Role
 from coterie_chassis.decisions import Cause, Forbidden, NotFound, member_id_of
 from coterie_chassis.http import Call
+from coterie_recognition.store import facts
 
 __all__ = ["beneficiary", "caller_in", "insider", "self_or_staff"]
 
@@ -48,11 +49,13 @@ async def self_or_staff(call: Call, member_id: UUID, *, staff: bool) -> tuple[UU
 
 
 async def beneficiary(call: Call, community_id: UUID, member_id: UUID) -> Cause:
-    """The caller is the member; who left still takes what they were given."""
+    """The caller is the member; who left still takes what they were given, who was erased not."""
     cause = await call.within(community_id)
     if member_id == caller_in(call, community_id) and call.principal.has(
         Role.MEMBER, Role.APPLICANT
     ):
+        if await facts.erased_among(call.uow, [member_id]):
+            raise NotFound("reward")
         return cause
     if call.is_staff(cause):
         raise Forbidden("beneficiary-alone", "Only the member to whom it was given takes this.")

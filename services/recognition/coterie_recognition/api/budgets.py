@@ -70,11 +70,14 @@ class EntryView(View):
 
 
 class PoolView(View):
+    """`low`: managers are warned, five codes or fewer are left."""
+
     pool_id: UUID
     community_id: UUID
     name: str
     free: int
     total: int
+    low: bool
 
 
 @api.query("/communities/{community_id}/budgets")
@@ -155,7 +158,7 @@ async def show_pool(call: Call, pool_id: UUID) -> PoolView:
     if row is None:
         raise NotFound("pool")
     await _staff_of(call, row.community_id, "pool")
-    return PoolView.model_validate(row)
+    return PoolView.model_validate(rows.pool_from(row))
 
 
 @api.command("POST", "/pools/{pool_id}/codes", shows=show_pool)

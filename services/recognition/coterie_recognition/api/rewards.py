@@ -12,18 +12,22 @@ from sqlalchemy import Select, select, text, tuple_
 from coterie_chassis import circle
 from coterie_chassis.auth import Role
 from coterie_chassis.decisions import Cause, NotFound, Refusal
-from coterie_chassis.http import Api, Call, Done, Page, View, page_of
+from coterie_chassis.http import Api, Call, CommandBody, Done, Page, View, page_of
 from coterie_contracts.member import MemberStatus
 from coterie_contracts.reward import HeldFor, ItemKind
 from coterie_recognition.api.access import beneficiary, caller_in, self_or_staff
 from coterie_recognition.domain.catalogue import Session
 from coterie_recognition.domain.desk import Desk
-from coterie_recognition.domain.rewards import Reward, Status
+from coterie_recognition.domain.rewards import Reward, Status, reward_id_of
 from coterie_recognition.settings import RecognitionSettings
 from coterie_recognition.store import desks, rows, tables
 from coterie_recognition.vault import Vault
 
 api = Api(tags=["rewards"])
+
+
+class Award(CommandBody):
+    member_id: UUID
 
 
 class RewardView(View):
@@ -94,12 +98,32 @@ async def list_rewards(
     return await _page(call, statement)
 
 
+@api.command("POST", "/policies/{policy_id}/award", shows=show_reward, status=201)
+async def award(call: Call, policy_id: UUID, body: Award) -> Done:
+    """Give a member what a policy by judgement gives; this decision is the approval."""
+    community_id = await _community_of_policy(call, policy_id)
+    cause = await call.within(community_id)
+    if not call.is_staff(cause):
+        raise NotFound("policy")
+    call.staff(cause, Role.MANAGER)
+    reward_id = reward_id_of(policy_id, body.member_id, cause.id)
+    opened = await desks.open_desks(
+        call.uow, [community_id], members=[body.member_id], rewards=[reward_id]
+    )
+    if community_id not in opened:
+        raise NotFound("community")
+    desk = opened[community_id]
+    policy = next(p for p in desk.policies_in_force() if p.policy_id == policy_id)
+    me = caller_in(call, community_id)
+    reward = desk.award(policy, body.member_id, _manager(call), me, cause)
+    return await _decided(call, desk, reward)
+
+
 @api.command("POST", "/rewards/{reward_id}/approve", shows=show_reward)
 async def approve(call: Call, reward_id: UUID) -> Done:
     """Approve a proposed or held reward; it is paid at once if nothing stands in the way."""
     cause, desk, reward = await _at_desk(call, reward_id)
-    manager = f"person:{call.principal.person_id}"
-    desk.approve(reward, manager, caller_in(call, reward.community_id), cause)
+    desk.approve(reward, _manager(call), caller_in(call, reward.community_id), cause)
     return await _decided(call, desk, reward)
 
 
@@ -113,9 +137,9 @@ async def reject(call: Call, reward_id: UUID) -> Done:
 
 @api.command("POST", "/rewards/{reward_id}/retry", shows=show_reward)
 async def retry(call: Call, reward_id: UUID) -> Done:
-    """Try a held or failed reward again now."""
+    """Try a held or failed reward again now; an overdue one is thereby approved."""
     cause, desk, reward = await _at_desk(call, reward_id)
-    desk.retry(reward, cause)
+    desk.retry(reward, _manager(call), caller_in(call, reward.community_id), cause)
     return await _decided(call, desk, reward)
 
 
@@ -182,6 +206,20 @@ async def _open(call: Call, community_id: UUID, reward_id: UUID) -> tuple[Desk, 
     if community_id not in opened:
         raise NotFound("community")
     return opened[community_id], opened[community_id].rewards[reward_id]
+
+
+def _manager(call: Call) -> str:
+    return f"person:{call.principal.person_id}"
+
+
+async def _community_of_policy(call: Call, policy_id: UUID) -> UUID:
+    c = tables.reward_policy.c
+    statement = select(c.community_id).where(c.policy_id == policy_id).limit(1)
+    row = await call.uow.one_or_none(statement)
+    if row is None:
+        raise NotFound("policy")
+    community_id: UUID = row.community_id
+    return community_id
 
 
 async def _decided(call: Call, desk: Desk, reward: Reward) -> Done:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from coterie_contracts.member import MemberStatus
 from coterie_contracts.reward import HeldFor
-from coterie_recognition.domain.catalogue import Item, Policy
+from coterie_recognition.domain.catalogue import POOL_LOW, Item, Policy
 from coterie_recognition.domain.ledger import Budget
 from coterie_recognition.domain.rewards import Reward
 from coterie_recognition.domain.seasons import season_of
@@ -32,6 +32,11 @@ class Pool:
     name: str
     free: int = 0
     total: int = 0
+
+    @property
+    def low(self) -> bool:
+        """Whether managers are warned; a pool that never had codes is none."""
+        return self.total > 0 and self.free <= POOL_LOW
 
 
 @dataclass(slots=True, kw_only=True)

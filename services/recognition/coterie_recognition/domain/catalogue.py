@@ -1,7 +1,7 @@
 """What can be given, and the policies that say when to whom.
 
-A policy never looks at praise: it follows an improvement, or a member's look at one. Policies are
-versioned; a reward carries the version that it was proposed under.
+A policy never looks at praise: it follows an improvement, a member's look at one, or a manager's
+judgement. Policies are versioned; a reward carries the version that it was proposed under.
 """
 
 from __future__ import annotations
@@ -155,17 +155,31 @@ class Item:
 
 
 class When(StrEnum):
-    """The event that a policy follows; `feedback.verified` includes unconfirmed by default."""
+    """The event that a policy follows; `feedback.verified` includes unconfirmed by default.
+
+    `judgement` follows none: a manager decides, and the decision is the cause.
+    """
 
     IMPLEMENTED = "feedback.implemented"
     VERIFIED = "feedback.verified"
     ANSWERED = "lookagain.answered"
+    JUDGEMENT = "judgement"
 
 
 class Beneficiary(StrEnum):
     AUTHOR = "author"
     DUPLICATE_AUTHORS = "duplicate_authors"
     LOOKAGAIN_RESPONDER = "lookagain_responder"
+    CHOSEN_MEMBER = "chosen_member"
+
+
+_AUTHORS: Final = frozenset({Beneficiary.AUTHOR, Beneficiary.DUPLICATE_AUTHORS})
+_FITS: Final = {
+    When.IMPLEMENTED: _AUTHORS,
+    When.VERIFIED: _AUTHORS,
+    When.ANSWERED: frozenset({Beneficiary.LOOKAGAIN_RESPONDER}),
+    When.JUDGEMENT: frozenset({Beneficiary.CHOSEN_MEMBER}),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,11 +211,11 @@ class Policy:
 
 def check(policy: Policy, item: Item) -> None:
     """Raises `Refusal` for a policy that could never be carried out."""
-    asked = policy.beneficiary is Beneficiary.LOOKAGAIN_RESPONDER
-    if asked != (policy.when is When.ANSWERED):
+    if policy.beneficiary not in _FITS[policy.when]:
         raise Refusal(
             "beneficiary-does-not-fit",
-            "Who looked again is rewarded when they answered, authors when something was built.",
+            "Who looked again is rewarded when they answered, authors when something was built, "
+            "a chosen member by a manager's judgement.",
             status=422,
         )
     if not policy.active:

@@ -9,11 +9,10 @@ money or codes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from coterie_chassis.decisions import Cause, Draft, Refusal
+from coterie_chassis.decisions import Cause, Draft, Forbidden, NotFound, Refusal
 from coterie_contracts.model import Ledgered
 from coterie_contracts.reward import (
     HeldFor,
@@ -30,8 +29,15 @@ from coterie_contracts.reward import (
     RewardRejected,
     RewardReversed,
 )
-from coterie_recognition.domain.at_hand import AtHand
-from coterie_recognition.domain.catalogue import CLAIMED, PROVIDED, Policy, announcement, check
+from coterie_recognition.domain.at_hand import AtHand, Obstacle
+from coterie_recognition.domain.catalogue import (
+    CLAIMED,
+    PROVIDED,
+    Policy,
+    When,
+    announcement,
+    check,
+)
 from coterie_recognition.domain.ledger import Budget, Move
 from coterie_recognition.domain.rewards import (
     DECIDE_AFTER,
@@ -100,23 +106,45 @@ class Desk(AtHand):
                 id_ = reward_id_of(policy.policy_id, member, trigger.feedback_id)
                 if id_ in self.rewards or not self.may_be_paid(member):
                     continue
-                if member in self.members:
-                    self._propose(policy, member, trigger)
-                else:
+                if member not in self.members:
                     self.unheard.append((trigger, member))
+                    continue
+                reward = self._propose(policy, member, trigger.feedback_id, trigger.cause)
+                if not reward.needs_approval:
+                    reward.decided_by = BY_POLICY
+                    self.pay(reward, trigger.cause)
+
+    def award(
+        self, policy: Policy, member: UUID, by: str, beneficiary: UUID, cause: Cause
+    ) -> Reward:
+        """A manager's judgement, which is the approval too; the same decision gives once.
+
+        `beneficiary` is the member that the manager would be here.
+        """
+        known = self.rewards.get(reward_id_of(policy.policy_id, member, cause.id))
+        if known is not None:
+            return known
+        if policy.when is not When.JUDGEMENT or not policy.active:
+            raise Refusal("policy-not-by-judgement", "This policy gives nothing by judgement now.")
+        _expect_another(member, beneficiary)
+        if member not in self.members:
+            raise NotFound("member")
+        if not self.may_be_paid(member):
+            raise Refusal("member-removed", "Who was removed is given nothing.")
+        reward = self._propose(policy, member, None, cause, judged_by=by)
+        self.pay(reward, cause)
+        return reward
 
     def approve(self, reward: Reward, by: str, beneficiary: UUID, cause: Cause) -> None:
         """A manager approves. `beneficiary` is the member that the approver would be here."""
-        if beneficiary == reward.member_id:
-            raise Refusal(
-                "approver-is-beneficiary", "Nobody approves a reward for themselves.", status=403
-            )
+        _expect_another(reward.member_id, beneficiary)
         if reward.status in GIVEN and reward.decided_by == by:
             return
         self._expect(reward, Status.PROPOSED, Status.HELD)
         reward.decided_by, reward.overdue = by, False
         if reward.status is Status.HELD:
             reward.held_since = cause.at
+        self._changed(reward)
         self.pay(reward, cause)
         self.move_up(cause)
 
@@ -129,21 +157,23 @@ class Desk(AtHand):
         self.drafts.append((cause, reward.said(RewardRejected, cause)))
         self.move_up(cause)
 
-    def retry(self, reward: Reward, cause: Cause) -> None:
-        """A manager has a held or failed reward tried again."""
+    def retry(self, reward: Reward, by: str, beneficiary: UUID, cause: Cause) -> None:
+        """A manager has a held or failed reward tried again; an overdue one, and so decides it."""
         self._expect(reward, Status.HELD, Status.FAILED)
-        reward.overdue = False
-        if reward.status is Status.FAILED:
+        if reward.overdue:
+            self.approve(reward, by, beneficiary, cause)
+        elif reward.status is Status.FAILED:
             self._become(reward, Status.APPROVED)
             reward.retry_at = None
         else:
             reward.held_since = cause.at
+            self._changed(reward)
             self.pay(reward, cause)
             self.move_up(cause)
 
     def move_up(self, cause: Cause) -> None:
-        """Pay who now comes first in the lines for money and codes."""
-        self.retry_waiting(cause, HeldFor.BUDGET, HeldFor.POOL)
+        """Pay who comes first in the lines for money and codes, and whom the caps now allow."""
+        self.retry_waiting(cause, HeldFor.BUDGET, HeldFor.POOL, HeldFor.CAP, HeldFor.COOLDOWN)
 
     def retry_waiting(self, cause: Cause, *reasons: HeldFor) -> None:
         """Try again, in their order, who waits for one of `reasons`."""
@@ -253,13 +283,28 @@ class Desk(AtHand):
                 self._changed(reward)
         self.move_up(cause)
 
-    def _propose(self, policy: Policy, member: UUID, trigger: Trigger) -> None:
-        item = self.items[policy.item_id]
+    def _propose(
+        self,
+        policy: Policy,
+        member: UUID,
+        feedback_id: UUID | None,
+        cause: Cause,
+        *,
+        judged_by: str | None = None,
+    ) -> Reward:
         budget = self.budgets.get(policy.budget_id) if policy.budget_id else None
-        reward = proposal(policy, item, member, trigger, budget.currency if budget else None)
+        reward = proposal(
+            policy,
+            self.items[policy.item_id],
+            member,
+            cause=cause,
+            feedback_id=feedback_id,
+            currency=budget.currency if budget else None,
+        )
+        if judged_by is not None:
+            reward.needs_approval, reward.decided_by = False, judged_by
         self.rewards[reward.reward_id] = reward
         self._changed(reward)
-        cause = trigger.cause
         body = reward.said(
             RewardProposed,
             cause,
@@ -268,20 +313,17 @@ class Desk(AtHand):
             needs_approval=reward.needs_approval,
         )
         self.drafts.append((cause, body))
-        if not reward.needs_approval:
-            reward.decided_by = BY_POLICY
-            self.pay(reward, cause)
+        return reward
 
-    def _hold(
-        self, reward: Reward, obstacle: tuple[HeldFor, datetime | None], cause: Cause
-    ) -> None:
+    def _hold(self, reward: Reward, obstacle: Obstacle, cause: Cause) -> None:
         reason, retry_at = obstacle
         told = reward.status is Status.HELD and reward.held_for is reason
         if reward.status is not Status.HELD:
             self._become(reward, Status.HELD)
             reward.held_since = reward.queued_at = cause.at
-        reward.held_for, reward.retry_at = reason, retry_at
-        self._changed(reward)
+        if not told or reward.retry_at != retry_at:
+            reward.held_for, reward.retry_at = reason, retry_at
+            self._changed(reward)
         if not told:
             self.drafts.append((cause, reward.said(RewardHeld, cause, reason=reason)))
         if reason is HeldFor.BUDGET and reward.budget_id is not None:
@@ -331,3 +373,8 @@ class Desk(AtHand):
                 "reward-not-in-that-state",
                 f"This reward is {reward.status.value}; it would have to be {wanted}.",
             )
+
+
+def _expect_another(member: UUID, beneficiary: UUID) -> None:
+    if beneficiary == member:
+        raise Forbidden("approver-is-beneficiary", "Nobody approves a reward for themselves.")

@@ -88,10 +88,11 @@ class Trigger:
 class Reward:
     """A reward at hand while its row is locked.
 
-    `cause_id` is the root feedback. `decided_by` is `policy` or the manager who approved, also
-    while it is held. `queued_at` is its place among those that wait for money or codes; `overdue`
-    takes it out of that line until a manager decides. `uncertain`: a provider was called and did
-    not answer in time, so it is asked and never called anew. `sequence` counts published changes.
+    `cause_id` is the root feedback, or the decision of a manager's judgement. `decided_by` is
+    `policy` or the manager who approved, also while it is held. `queued_at` is its place among
+    those that wait for money or codes; `overdue` takes it out of that line until a manager decides.
+    `uncertain`: a provider was called and did not answer in time, so it is asked and never called
+    anew. `sequence` counts published changes.
     """
 
     reward_id: UUID
@@ -185,16 +186,23 @@ def reward_id_of(policy_id: UUID, member_id: UUID, cause_id: UUID) -> UUID:
 
 
 def proposal(
-    policy: Policy, item: Item, member_id: UUID, trigger: Trigger, currency: str | None
+    policy: Policy,
+    item: Item,
+    member_id: UUID,
+    *,
+    cause: Cause,
+    feedback_id: UUID | None,
+    currency: str | None,
 ) -> Reward:
-    """The reward that `policy` proposes for an event."""
+    """The reward that `policy` proposes for a root feedback, or else for the decision `cause`."""
     amount, limit = item.spec.amount, policy.auto_approve_up_to
+    cause_id = feedback_id or cause.id
     return Reward(
-        reward_id=reward_id_of(policy.policy_id, member_id, trigger.feedback_id),
+        reward_id=reward_id_of(policy.policy_id, member_id, cause_id),
         community_id=policy.community_id,
         member_id=member_id,
-        feedback_id=trigger.feedback_id,
-        cause_id=trigger.feedback_id,
+        feedback_id=feedback_id,
+        cause_id=cause_id,
         policy_id=policy.policy_id,
         policy_version=policy.version,
         item_id=item.item_id,
@@ -206,7 +214,7 @@ def proposal(
         pool_id=item.spec.pool,
         status=Status.PROPOSED,
         needs_approval=limit is None or amount > limit,
-        proposed_at=trigger.cause.at,
+        proposed_at=cause.at,
     )
 
 

@@ -87,7 +87,7 @@ TOPICS: Final[tuple[Topic, ...]] = (
     _membership(member.MemberErased, *_COPIES),
     _membership(member.MemberContact, NOTIFICATIONS, compacted=True),
     _membership(member.InvitationIssued, NOTIFICATIONS),
-    _membership(member.InvitationRedeemed),
+    _membership(member.InvitationRedeemed, NOTIFICATIONS),
     _membership(member.InvitationExpired, NOTIFICATIONS),
     _membership(member.InvitationRevoked, NOTIFICATIONS),
     _feedback(feedback.FeedbackSubmitted, RECOGNITION, NOTIFICATIONS),

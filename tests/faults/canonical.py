@@ -44,10 +44,17 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Compared in all columns but those of `apart`, each with its reason."""
+    """Compared in all columns but those of `apart`, each with its reason.
+
+    `left_out`: rows that are not compared at all, by a column and its value, each with its reason.
+    """
 
     apart: Mapping[str, str] = field(default_factory=dict)
     cases: tuple[Case, ...] = ()
+    left_out: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    def compares(self, row: Mapping[str, Any]) -> bool:
+        return all(row[column] != value for column, value in self.left_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +158,7 @@ LISTED: Final[Mapping[str, Listed]] = {
                 Case("template", "badge", {"decided_at": _ARRIVAL, "local_day": _ARRIVAL}),
                 Case("template", "monday_brief", {"params": _THEN}),
             ),
+            left_out={("template", "suggestion_waits"): _THEN},
         ),
         "ledger": _WHOLE,
         "preference": _WHOLE,
@@ -164,6 +172,7 @@ LISTED: Final[Mapping[str, Listed]] = {
         "look_again": _WHOLE,
         "seat_count": _WHOLE,
         "application": _WHOLE,
+        "invitation": _WHOLE,
         "suggestion": _WHOLE,
         "reward_case": _WHOLE,
     },
@@ -186,10 +195,11 @@ async def canonical(platform: Platform, records: Iterable[Record]) -> Canonical:
     names = _Names(records, rows)
     return {
         f"{service}.{name}": sorted(
-            _text_of(row, LISTED[service][name], names) for row in rows[service][name]
+            _text_of(row, listed, names) for row in rows[service][name] if listed.compares(row)
         )
         for service in SERVICES
         for name in rows[service]
+        if isinstance(listed := LISTED[service][name], Compared)
     }
 
 
@@ -258,8 +268,7 @@ async def _rows(connection: AsyncConnection, table: Table) -> list[dict[str, Any
     return [dict(row._mapping) for row in await connection.execute(select(table))]
 
 
-def _text_of(row: Mapping[str, Any], listed: Compared | Excluded, names: _Names) -> str:
-    assert isinstance(listed, Compared)
+def _text_of(row: Mapping[str, Any], listed: Compared, names: _Names) -> str:
     apart = set(listed.apart)
     for case in listed.cases:
         if row[case.column] == case.value:

@@ -13,3 +13,9 @@ REMINDER: Final = "look_again.remind"
 REMIND_AFTER: Final = timedelta(days=7)
 
 SEAT_REMINDER: Final = "seat_offer.remind"
+
+ANSWER_REMINDER: Final = "suggestion.remind"
+ANSWER_AFTER: Final = timedelta(days=5)
+
+INVITATION_REMINDER: Final = "invitation.remind"
+USE_AFTER: Final = timedelta(days=7)

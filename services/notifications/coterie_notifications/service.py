@@ -17,6 +17,8 @@ service = Service(
     sweeps=(
         sweeps.remind_of_seat_offers,
         sweeps.remind_to_look_again,
+        sweeps.remind_to_answer,
+        sweeps.remind_of_invitations,
         sweeps.send_monday_briefs,
     ),
     metadata=metadata,

@@ -191,6 +191,17 @@ TEMPLATES: Final[Mapping[str, Template]] = {
         "out.",
         Priority.HIGH,
     ),
+    "suggestion_waits": Template(
+        ACCOUNT,
+        "A suggestion waits for an answer",
+        "A member of {community} has waited for five days to hear what becomes of it. Taking it "
+        "up or saying why not takes a minute; it stands on the list of what waits.",
+    ),
+    "invitation_waits": Template(
+        ACCOUNT,
+        "An invitation was not used yet",
+        "Nobody has come to {community} with an invitation of a week ago. It ends on {expires_at}.",
+    ),
     "monday_brief": Template(ACCOUNT, "Monday brief: {community}", "{brief}"),
 }
 

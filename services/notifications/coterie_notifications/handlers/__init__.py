@@ -22,6 +22,7 @@ _IN_ORDER: Final[tuple[Handler, ...]] = (
     facts.keep_standings,
     facts.count_seats,
     facts.follow_waitlist,
+    facts.follow_invitations,
     facts.follow_suggestions,
     facts.follow_rewards,
     facts.follow_look_agains,

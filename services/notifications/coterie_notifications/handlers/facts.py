@@ -14,7 +14,15 @@ from coterie_chassis.store import UnitOfWork
 from coterie_contracts import community, feedback, member, reward
 from coterie_contracts.envelope import Event
 from coterie_contracts.model import EventBody, Seated
-from coterie_notifications.deadlines import REMIND_AFTER, REMINDER, SEAT_REMINDER
+from coterie_notifications.deadlines import (
+    ANSWER_AFTER,
+    ANSWER_REMINDER,
+    INVITATION_REMINDER,
+    REMIND_AFTER,
+    REMINDER,
+    SEAT_REMINDER,
+    USE_AFTER,
+)
 from coterie_notifications.store import facts
 from coterie_notifications.store.recipients import erased_among
 
@@ -125,6 +133,29 @@ def _waitlist_time(data: EventBody) -> str:
 
 
 @handles(
+    member.InvitationIssued,
+    member.InvitationRedeemed,
+    member.InvitationExpired,
+    member.InvitationRevoked,
+    fold=Fold.EVERY,
+)
+async def follow_invitations(events: Batch[member.InvitationFacts], uow: UnitOfWork) -> None:
+    """Keep which invitations nobody has used, and remind the staff on day 7."""
+    rows = []
+    for event in events:
+        data = event.data
+        row: dict[str, Any] = {"id": data.invitation_id, "community_id": data.community_id}
+        if isinstance(data, member.InvitationIssued):
+            row |= {"issued_at": event.time, "expires_at": data.expires_at}
+            if (remind_at := event.time + USE_AFTER) < data.expires_at:
+                uow.schedule(INVITATION_REMINDER, data.invitation_id, data.community_id, remind_at)
+        else:
+            row["settled_at"] = event.time
+        rows.append(row)
+    await facts.merge_invitations(uow, rows)
+
+
+@handles(
     feedback.FeedbackSubmitted,
     feedback.FeedbackAccepted,
     feedback.FeedbackPlanned,
@@ -135,7 +166,14 @@ def _waitlist_time(data: EventBody) -> str:
     fold=Fold.EVERY,
 )
 async def follow_suggestions(events: Batch[feedback.FeedbackFacts], uow: UnitOfWork) -> None:
-    """Keep which suggestions wait for an answer and which members confirmed."""
+    """Keep which suggestions wait for an answer and which members confirmed.
+
+    The staff are reminded of those that have waited for five days.
+    """
+    for event in events:
+        if isinstance(event.data, feedback.FeedbackSubmitted):
+            id_, community_id = event.data.feedback_id, event.data.community_id
+            uow.schedule(ANSWER_REMINDER, id_, community_id, event.time + ANSWER_AFTER)
     await facts.merge_suggestions(uow, [_suggestion(event) for event in events])
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "keep_campaigns",
     "merge_applications",
     "merge_contacts",
+    "merge_invitations",
     "merge_look_agains",
     "merge_member_facts",
     "merge_rewards",
@@ -37,6 +38,8 @@ __all__ = [
     "open_seat_offers",
     "save_seat_counts",
     "scheduled_briefs",
+    "unanswered",
+    "unused_invitations",
 ]
 
 Rows = Sequence[Mapping[str, Any]]
@@ -85,6 +88,17 @@ async def merge_applications(uow: UnitOfWork, rows: Rows) -> None:
         "ended_at": "least",
     }
     await _merge(uow, tables.application, rows, ("id",), how)
+
+
+async def merge_invitations(uow: UnitOfWork, rows: Rows) -> None:
+    """Invitations, and when each was first used or ended."""
+    how = {
+        "community_id": "last",
+        "issued_at": "least",
+        "expires_at": "last",
+        "settled_at": "least",
+    }
+    await _merge(uow, tables.invitation, rows, ("id",), how)
 
 
 async def merge_suggestions(uow: UnitOfWork, rows: Rows) -> None:
@@ -170,6 +184,18 @@ async def open_look_agains(uow: UnitOfWork, ids: Sequence[UUID]) -> dict[UUID, A
 async def open_seat_offers(uow: UnitOfWork, ids: Sequence[UUID], at: datetime) -> dict[UUID, Any]:
     """Applications by id whose seat offer was open at `at`."""
     rows = await uow.rows(_SEAT_OFFERS, {"ids": sorted(ids), "at": at})
+    return {row.id: row for row in rows}
+
+
+async def unanswered(uow: UnitOfWork, ids: Sequence[UUID]) -> dict[UUID, Any]:
+    """Suggestions by id with `closed_at`, when the staff answered or the author took it back."""
+    rows = await uow.rows(_SUGGESTIONS, {"ids": sorted(ids)})
+    return {row.id: row for row in rows}
+
+
+async def unused_invitations(uow: UnitOfWork, ids: Sequence[UUID]) -> dict[UUID, Any]:
+    """Invitations by id with `expires_at`, and `closed_at`, when they were used or ended."""
+    rows = await uow.rows(_INVITATIONS, {"ids": sorted(ids)})
     return {row.id: row for row in rows}
 
 
@@ -280,6 +306,14 @@ _SEAT_OFFERS: Final = text(
 _SCHEDULED: Final = text(
     "SELECT aggregate_id FROM deadline "
     "WHERE kind = 'brief.send' AND aggregate_id = ANY(CAST(:ids AS uuid[]))"
+)
+_SUGGESTIONS: Final = text(
+    "SELECT id, community_id, answered_at AS closed_at FROM suggestion "
+    "WHERE id = ANY(CAST(:ids AS uuid[])) AND submitted_at IS NOT NULL"
+)
+_INVITATIONS: Final = text(
+    "SELECT id, community_id, expires_at, settled_at AS closed_at FROM invitation "
+    "WHERE id = ANY(CAST(:ids AS uuid[])) AND issued_at IS NOT NULL"
 )
 _LOOK_AGAINS: Final = text(
     "SELECT id, community_id, member_id, requested_at, closed_at, due_at, params "

@@ -77,12 +77,15 @@ def _newest_first(
 
 
 async def unread_by_staff(uow: UnitOfWork, community_id: UUID, limit: int) -> Sequence[Row[Any]]:
-    """Notices to the staff that nobody has read yet, oldest first; a brief asks for nothing."""
+    """Notices to the staff that nobody has read yet, oldest first.
+
+    A brief asks for nothing, and what a reminder reminds of waits in its own service's list.
+    """
     n = tables.notification.c
     statement = (
         select(tables.notification)
         .where(n.community_id == community_id, n.recipient_id == community_id)
-        .where(n.state == "sent", n.read_at.is_(None), n.template != "monday_brief")
+        .where(n.state == "sent", n.read_at.is_(None), n.template.not_in(_NOT_WAITING))
         .order_by(n.decided_at, n.id)
         .limit(limit)
     )
@@ -166,6 +169,7 @@ async def secrets(uow: UnitOfWork) -> list[bytes]:
     return [bytes(row.secret) for row in await uow.rows(_SECRETS)]
 
 
+_NOT_WAITING: Final = ("monday_brief", "suggestion_waits", "invitation_waits")
 _LOCK_LEDGER: Final = text(
     "SELECT 1 FROM ledger WHERE id = (SELECT ledger_id FROM notification WHERE id = :id) FOR UPDATE"
 )

@@ -206,6 +206,17 @@ application: Final = Table(
     Index("application_of_community", "community_id"),
 )
 
+invitation: Final = Table(
+    "invitation",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("community_id", Uuid, nullable=False),
+    Column("issued_at", _moment),
+    Column("expires_at", _moment),
+    Column("settled_at", _moment, comment="first used, expired or revoked"),
+    Index("invitation_of_community", "community_id"),
+)
+
 suggestion: Final = Table(
     "suggestion",
     metadata,

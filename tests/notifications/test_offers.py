@@ -8,10 +8,11 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import select
 
 from coterie_chassis.auth import Role
 from coterie_chassis.testing import person
-from coterie_contracts import feedback, reward
+from coterie_contracts import feedback, member, reward
 from coterie_contracts.envelope import encode
 from coterie_contracts.notification import (
     NotificationMarked,
@@ -26,8 +27,9 @@ from coterie_local.audit.rules.offers import (
     offers_keep_the_ratio,
 )
 from coterie_local.log import Record
+from coterie_notifications.store.tables import ledger
 
-from .world import DAY, HOUR, START, World
+from .world import DAY, HOUR, START, World, ledgered
 
 LATER = START + 40 * DAY
 
@@ -227,6 +229,63 @@ async def test_what_a_member_calls_an_advert_counts_as_an_offer(world: World) ->
     assert fatigue.json()["value_messages"] == 4
     assert fatigue.json()["offer_now"]["step"] == "ratio"
     assert await faults(world) == []
+
+
+async def test_an_account_message_that_a_member_calls_an_advert_counts_as_an_offer_too(
+    world: World,
+) -> None:
+    await world.populate("ana")
+    id_, me = uuid4(), world.who("ana")
+    told = world.reward(
+        reward.RewardApproved, "ana", LATER - DAY, id_, approved_by="policy", **ledgered()
+    )
+    await world.h.deliver(told)
+    await world.give_value("ana", 8, LATER)
+    item = next(i for i in await world.inbox("ana") if i["template"] == "reward")
+    before = await world.h.get(f"/members/{world.member_id('ana')}/fatigue", as_=me)
+    assert (before.json()["offers"]["count"], before.json()["value_messages"]) == (0, 8)
+
+    path = f"/notifications/{item['id']}/mark"
+    for _ in range(2):
+        done = await world.h.post(path, {"mark": "advert"}, as_=me, at=LATER)
+        assert (done.status_code, done.json()["called_advert"]) == (200, True), done.text
+    other = await world.h.post(path, {"mark": "not_useful"}, as_=me)
+    assert other.json()["type"] == "urn:coterie:problem:not-an-offer"
+
+    assert len(await world.h.published(NotificationMarked)) == 1
+    after = await world.h.get(f"/members/{world.member_id('ana')}/fatigue", as_=me)
+    assert (after.json()["offers"]["count"], after.json()["value_messages"]) == (1, 8)
+    assert (await world.offer(LATER + HOUR))["withheld"] == {"gap": 1}
+    await world.give_value("ana", 4, LATER + 10 * DAY)
+    assert (await world.offer(LATER + 10 * DAY))["sent"] == 1
+    (sent,) = [
+        e for e in await world.h.published(NotificationSent) if e.data.notification_class == "offer"
+    ]
+    assert (sent.data.count_before, sent.data.offers_before, sent.data.value_count) == (1, 1, 12)
+    assert await faults(world) == []
+    await world.h.deliver(world.erased("ana", LATER + 11 * DAY))
+    async with world.h.database.begin() as uow:
+        assert await uow.rows(select(ledger)) == []
+
+
+async def test_only_a_members_own_message_that_reached_them_can_be_marked(world: World) -> None:
+    await world.populate("ana")
+    await world.offer(LATER)
+    await world.h.deliver(
+        world.application(
+            member.ApplicationSubmitted, "ana", LATER, uuid4(), requirements_version=1
+        )
+    )
+    withheld = (await world.h.published(NotificationSuppressed))[-1].data.notification_id
+    as_applicant = next(
+        i["id"] for i in await world.inbox("ana") if i["template"] == "application_received"
+    )
+
+    for id_ in (withheld, as_applicant):
+        path = f"/notifications/{id_}/mark"
+        answer = await world.h.post(path, {"mark": "advert"}, as_=world.who("ana"))
+        assert answer.json()["type"] == "urn:coterie:problem:not-markable"
+        assert (await world.h.post(path, {"mark": "nice"}, as_=world.who("ana"))).status_code == 422
 
 
 async def test_an_unsubscribe_commits_before_it_answers_and_the_next_send_sees_it(

@@ -65,7 +65,8 @@ class Range:
 class Histories:
     """Who was sent what, in which order, and under which policy.
 
-    A message on two channels is one. `account` messages have no order here and count nowhere.
+    A message on two channels is one. `account` messages have no order here and count nowhere but
+    as the adverts that their readers called them.
     """
 
     def __init__(self, log: Log) -> None:
@@ -83,9 +84,11 @@ class Histories:
             if mark.data.mark == "advert":
                 known = self._adverts.get(mark.data.notification_id, mark.time)
                 self._adverts[mark.data.notification_id] = min(known, mark.time)
+        persons = sent_by_person(log)
+        for sent in self._account_adverts(log):
+            persons[person_of(sent)].append(sent)
         self._by_time = {
-            person: sorted(messages, key=_sent_at)
-            for person, messages in sent_by_person(log).items()
+            person: sorted(messages, key=_sent_at) for person, messages in persons.items()
         }
 
     @property
@@ -146,6 +149,15 @@ class Histories:
             _value([one for one in value if not self._advert(one, at, at_once=True)]),
             _value([one for one in value if not self._advert(one, at, at_once=False)]),
         )
+
+    def _account_adverts(self, log: Log) -> Iterator[Sent]:
+        marked = {
+            sent.data.notification_id: sent
+            for sent in log.of(NotificationSent)
+            if sent.data.notification_class is NotificationClass.ACCOUNT
+            and sent.data.notification_id in self._adverts
+        }
+        yield from marked.values()
 
     def _before(self, sent: Sent, window: timedelta) -> list[Sent]:
         return [one for one in self._within(sent, window) if _ordered(one, sent)]

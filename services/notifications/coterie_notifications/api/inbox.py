@@ -16,6 +16,8 @@ from coterie_contracts.notification import NotificationClass, NotificationMarked
 from coterie_notifications.api.paging import following, position
 from coterie_notifications.api.views import GuardView, NoticeView, guard_view, notice_view
 from coterie_notifications.store import reading
+from coterie_notifications.store.erasure import give_way
+from coterie_notifications.store.notices import ledger_id_of, load_ledgers
 
 api = Api(tags=["inbox"])
 
@@ -70,19 +72,21 @@ async def show_guard_steps(call: Call, notification_id: UUID) -> GuardView:
 async def mark_notification(call: Call, notification_id: UUID, body: MarkNotification) -> Done:
     """A member may call any message an advert, and an offer not useful; both tighten the guard."""
     call.require(Role.MEMBER)
-    row = await _own(call, notification_id, lock=True)
+    await give_way(call.uow)
+    row = await _own(call, notification_id)
     if row.person_id is None or row.recipient_id == row.person_id or row.state != "sent":
         raise Refusal("not-markable", "Only messages to members can be marked.")
     kind = NotificationClass(row.notification_class)
-    if kind is NotificationClass.ACCOUNT:
-        raise Refusal("not-markable", "Messages about your account are never adverts.")
     if body.mark == "not_useful" and kind is not NotificationClass.OFFER:
         raise Refusal("not-an-offer", "Only an offer can be called not useful.")
+    cause = await call.within(row.community_id)
+    ledger_id = ledger_id_of(cause.brand_id, row.community_id, row.person_id)
+    await load_ledgers(call.uow, [ledger_id], cause.at)
+    row = await _own(call, notification_id, lock=True)
     column = "advert_at" if body.mark == "advert" else "not_useful_at"
     if getattr(row, column) is not None:
         return Done(notification_id, sequence=row.sequence)
-    cause = await call.within(row.community_id)
-    sequence = await reading.mark(call.uow, notification_id, column, cause.at)
+    sequence = await reading.mark(call.uow, notification_id, column, cause.at, ledger_id)
     marked = NotificationMarked(
         notification_id=notification_id,
         community_id=row.community_id,

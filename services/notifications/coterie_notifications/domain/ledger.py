@@ -39,7 +39,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Messages of every class but `account` to one person under one brand.
+    """Messages of every class to one person under one brand, of `account` called adverts alone.
 
     `sequence` counts the entries ever made, forgotten ones included.
     """

@@ -102,13 +102,18 @@ async def load_notification(
     return await uow.one_or_none(statement.with_for_update() if lock else statement)
 
 
-async def mark(uow: UnitOfWork, notification_id: UUID, column: str, at: datetime) -> int:
-    """Set `advert_at` or `not_useful_at`; the notification's new sequence."""
+async def mark(
+    uow: UnitOfWork, notification_id: UUID, column: str, at: datetime, ledger_id: UUID
+) -> int:
+    """Set `advert_at` or `not_useful_at`; the notification's new sequence.
+
+    The ledger takes up a message of class `account` too, once its reader called it an advert.
+    """
     n = tables.notification
     statement = (
         n.update()
         .where(n.c.id == notification_id)
-        .values({column: at, "sequence": n.c.sequence + 1})
+        .values({column: at, "ledger_id": ledger_id, "sequence": n.c.sequence + 1})
         .returning(n.c.sequence)
     )
     return int((await uow.execute(statement)).scalar_one())

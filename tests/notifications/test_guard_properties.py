@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
+from uuid import UUID
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from coterie_notifications.domain.ledger import Ledger
 from coterie_notifications.domain.notice import Notice, Priority
 from coterie_notifications.domain.policy import GuardPolicy
 
-from .building import MEMBER_ID, NIGHT, OFFER, PERSONAL, notice, put, recipient
+from .building import MEMBER_ID, NIGHT, OFFER, PERSONAL, ledger_of, notice, put, recipient
 
 SPRING, AUTUMN = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -25,6 +26,27 @@ times = st.tuples(st.sampled_from([SPRING, AUTUMN]), st.integers(0, 70 * 24 * 60
 )
 kinds = st.sampled_from([OFFER, OFFER, PERSONAL, PERSONAL, *NotificationClass])
 notices = st.builds(notice, kinds, times, priority=st.sampled_from(Priority))
+ELSEWHERE = UUID("33333333-3333-4333-8333-333333333333")
+"""The same person as a member of the brand's other community."""
+offers_of_a_brand = st.builds(
+    notice,
+    st.just(OFFER),
+    st.integers(0, 20 * 24).map(lambda hours: SPRING + timedelta(hours=hours)),
+    recipient_id=st.sampled_from([MEMBER_ID, ELSEWHERE]),
+)
+VALUE = [
+    notice(PERSONAL, SPRING - timedelta(hours=6 * n), recipient_id=who)
+    for n in range(1, 31)
+    for who in (MEMBER_ID, ELSEWHERE)
+]
+many_offers = st.builds(
+    GuardPolicy,
+    offer_cap=st.integers(1, 4),
+    offer_window_days=st.integers(2, 15),
+    offer_ratio=st.just(1.0),
+    offer_ratio_window_days=st.just(60),
+    offer_gap_days=st.integers(0, 2),
+)
 policies = st.builds(
     GuardPolicy,
     offer_cap=st.integers(0, 4),
@@ -70,6 +92,22 @@ def test_at_no_instant_are_offers_above_the_cap_in_any_order_of_entry(
     window = timedelta(days=policy.community_window_days)
     for t in community:
         assert sum(1 for o in community if t - window < o <= t) <= policy.community_cap
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(offers_of_a_brand, min_size=3, max_size=25), many_offers)
+def test_a_person_in_two_communities_of_a_brand_has_one_cap_and_one_gap_for_offers(
+    wanted: list[Notice], policy: GuardPolicy
+) -> None:
+    ledger = ledger_of(*VALUE, policy=policy)
+    for one in wanted:
+        ledger, _ = put(ledger, one, policy=policy)
+    window, gap = timedelta(days=policy.offer_window_days), timedelta(days=policy.offer_gap_days)
+    sent = sorted(times_of(ledger, OFFER))
+    assert sent
+    for t in sent:
+        assert sum(1 for other in sent if t - window < other <= t) <= policy.offer_cap
+    assert all(later - earlier >= gap for earlier, later in pairwise(sent))
 
 
 @settings(max_examples=150, deadline=None)

@@ -248,6 +248,13 @@ def test_low_priority_goes_to_the_inbox_only_until_digests_exist() -> None:
     assert [d.channel for d in decision.deliveries] == [Channel.INBOX]
 
 
+def test_an_offer_of_low_priority_waits_for_no_digest_and_counts_as_an_offer() -> None:
+    ledger, decision = put(of_value(4), notice(OFFER, NOON, priority=Priority.LOW))
+    assert decision.reason is GuardReason.DIGEST_PENDING
+    assert [d.channel for d in decision.deliveries] == [Channel.INBOX]
+    assert ledger.offers(NOON, DAY, NOON) == 1
+
+
 def test_what_is_sent_has_answered_every_step_in_order() -> None:
     decision = put(of_value(4), notice(OFFER, NOON))[1]
     assert [answer.step for answer in decision.answers] == list(Step)

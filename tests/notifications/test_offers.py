@@ -13,8 +13,11 @@ from sqlalchemy import select
 from coterie_chassis.auth import Role
 from coterie_chassis.testing import person
 from coterie_contracts import feedback, member, reward
-from coterie_contracts.envelope import encode
+from coterie_contracts.envelope import Event, encode
+from coterie_contracts.model import EventBody
 from coterie_contracts.notification import (
+    Channel,
+    NotificationDigested,
     NotificationMarked,
     NotificationSent,
     NotificationSuppressed,
@@ -27,7 +30,9 @@ from coterie_local.audit.rules.offers import (
     offers_keep_the_ratio,
 )
 from coterie_local.log import Record
+from coterie_notifications.domain.notices import notices_of
 from coterie_notifications.store.tables import ledger
+from coterie_notifications.telling import CHANNELS, tell
 
 from .world import DAY, HOUR, START, World, ledgered
 
@@ -82,6 +87,46 @@ async def test_fifty_offers_at_once_never_exceed_the_cap(world: World) -> None:
     held = await world.h.published(NotificationSuppressed)
     assert Counter(e.data.reason for e in held) == {"cap": 47}
     assert await faults(world) == []
+
+
+async def tell_and_lose(world: World, event: Event[EventBody]) -> None:
+    """Tell of an event in a transaction that does not commit."""
+    async with world.h.database.begin() as uow:
+        assert len(await tell(uow, notices_of(event))) == 1
+        raise ConnectionError
+
+
+async def test_what_was_not_surely_sent_is_not_told_and_counts_nowhere(world: World) -> None:
+    """The inbox is the only channel, and it is written where the message is counted."""
+    assert CHANNELS == (Channel.INBOX,)
+    await world.populate("ana")
+    accepted = world.accepted("ana", LATER - HOUR)
+    with pytest.raises(ConnectionError):
+        await tell_and_lose(world, accepted)
+    fatigue = await world.h.get(f"/members/{world.member_id('ana')}/fatigue", as_=world.who("ana"))
+    assert (fatigue.json()["personal"]["count"], fatigue.json()["value_messages"]) == (0, 0)
+    assert await world.templates("ana") == ["member_admitted"]
+
+    await world.give_value("ana", 4, LATER)
+    assert (await world.offer(LATER))["sent"] == 1
+    sent = (await world.h.published(NotificationSent))[-1].data
+    assert (sent.value_count, sent.recipient_sequence) == (4, 5)
+
+
+async def test_low_priority_is_told_once_in_the_inbox_and_in_no_digest(world: World) -> None:
+    await world.populate("ana")
+    badge = reward.BadgeAwarded(
+        badge_id=uuid4(),
+        member_id=world.member_id("ana"),
+        community_id=world.community_id,
+        badge=reward.Badge.FIRST_FEEDBACK,
+    )
+    await world.h.deliver(world.event(badge, badge.badge_id, START + DAY))
+    await world.offer(START + 8 * DAY)
+    await world.h.sweep()
+    (item,) = [i for i in await world.inbox("ana") if i["template"] == "badge"]
+    assert item["reason"] == "digest_pending"
+    assert await world.h.published(NotificationDigested) == []
 
 
 async def test_two_communities_of_a_brand_share_one_cap_for_a_person(world: World) -> None:

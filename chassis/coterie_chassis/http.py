@@ -21,7 +21,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
@@ -30,6 +30,7 @@ from coterie_chassis.decisions import Cause, Forbidden, NotFound, Refusal, deriv
 from coterie_chassis.errors import is_transient
 from coterie_chassis.settings import ChassisSettings
 from coterie_chassis.store import UnitOfWork
+from coterie_chassis.texts import Moment, check_storable
 from coterie_contracts.community import ClockMode
 
 if TYPE_CHECKING:
@@ -52,13 +53,24 @@ T = TypeVar("T")
 _TRIES: Final = 3
 _POSITION_PATTERN: Final = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12};[0-9]{1,18}$"
 _CATCH_UP_S: Final = 2.0
+_KEYS: Final[Mapping[type[Any], TypeAdapter[Any]]] = {
+    datetime: TypeAdapter(Moment),
+    int: TypeAdapter(Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]),
+    UUID: TypeAdapter(UUID),
+}
 _bearer = HTTPBearer(auto_error=False, description="a token of the platform's issuer")
 
 
 class CommandBody(BaseModel):
-    """A command's body: unknown fields are refused."""
+    """A command's body: unknown fields are refused, and texts that cannot be stored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _holds_storable_text(cls, data: Any) -> Any:
+        check_storable(data)
+        return data
 
 
 class View(BaseModel):
@@ -100,6 +112,26 @@ class PageRequest:
 
     limit: int
     cursor: Mapping[str, Any] | None
+
+    def after(self, **kinds: type[Any]) -> tuple[Any, ...] | None:
+        """The cursor's values, one of each of `kinds` by name; None on the first page.
+
+        Kinds are `datetime`, `int` and `UUID`. Raises `Refusal` 422 where a value is none.
+        """
+        if self.cursor is None:
+            return None
+        try:
+            return tuple(_KEYS[kind].validate_json(self._raw(name)) for name, kind in kinds.items())
+        except (KeyError, ValidationError):
+            raise _foreign_cursor() from None
+
+    def _raw(self, name: str) -> str:
+        assert self.cursor is not None  # noqa: S101 - checked by the caller
+        return json.dumps(self.cursor[name])
+
+
+def _foreign_cursor() -> Refusal:
+    return Refusal("invalid-cursor", "The cursor is not one of ours.", status=422)
 
 
 def page_of(items: list[T], cursor_for_next: Mapping[str, Any] | None) -> Page[T]:
@@ -221,9 +253,11 @@ class Call:
         return derived_id(self.cause_id, kind)
 
     def expect(self, version: int) -> None:
-        """Raises `Refusal` 412 where `If-Match` names another version than `version`."""
-        wanted = self._headers.if_match
-        if wanted is not None and wanted.strip().removeprefix("W/").strip('"') != str(version):
+        """Raises `Refusal` 412 where `If-Match` names other versions than `version`; `*` is any."""
+        if self._headers.if_match is None:
+            return
+        wanted = [tag.strip().removeprefix("W/") for tag in self._headers.if_match.split(",")]
+        if "*" not in wanted and str(version) not in {tag.strip('"') for tag in wanted}:
             raise Refusal(
                 "lost-race",
                 f"This has changed meanwhile; its version is now {version}.",
@@ -413,7 +447,7 @@ _COMMAND_PARAMETERS: Final = (
     _parameter("if_match", Annotated[str | None, Header(alias="If-Match")], None),
     _parameter(
         "occurred_at",
-        Annotated[AwareDatetime | None, Header(alias="Coterie-Occurred-At")],
+        Annotated[Moment | None, Header(alias="Coterie-Occurred-At")],
         None,
     ),
 )
@@ -490,7 +524,7 @@ def _page_request(given: dict[str, Any]) -> PageRequest:
     except (binascii.Error, ValueError):
         position = None
     if not isinstance(position, dict):
-        raise Refusal("invalid-cursor", "The cursor is not one of ours.", status=422)
+        raise _foreign_cursor()
     return PageRequest(limit, position)
 
 

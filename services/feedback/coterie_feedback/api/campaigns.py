@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from coterie_chassis import circle
 from coterie_chassis.decisions import Cause, NotFound, Refusal
 from coterie_chassis.http import Api, Call, CommandBody, Done, View
+from coterie_chassis.texts import Impersonal
 from coterie_feedback.api.callers import caller_in, check_reader, check_staff, known_community
-from coterie_feedback.api.deeds import NothingMore, plain_text
+from coterie_feedback.api.deeds import NothingMore
 from coterie_feedback.domain import campaigns
 from coterie_feedback.domain.campaigns import LASTS, Campaign, CampaignStatus
 from coterie_feedback.domain.submission import objective_of
@@ -22,7 +23,7 @@ __all__ = ["api"]
 
 api = Api(tags=["campaigns"])
 CAMPAIGN = "campaign"
-Short = Annotated[str, Field(min_length=1, max_length=280), AfterValidator(plain_text)]
+Short = Annotated[str, Field(min_length=1, max_length=280), Impersonal]
 
 
 class DraftCampaign(CommandBody):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from coterie_chassis.decisions import Draft, Forbidden, Refusal
 from coterie_chassis.http import Api, Call, CommandBody, Done
@@ -27,23 +27,12 @@ from coterie_feedback.store.campaigns import read_campaign
 from coterie_feedback.store.suggestions import add, lock_star, peek, save, was_caused
 from coterie_feedback.store.voices import add_comment, comment_stands, count_submission
 
-__all__ = ["NothingMore", "Words", "api", "plain_text"]
+__all__ = ["NothingMore", "api"]
 
 api = Api(tags=["feedback"])
 
 
-def plain_text(words: str) -> str:
-    """Unicode without the null character, which PostgreSQL cannot store."""
-    if "\x00" in words:
-        raise ValueError("the text contains a null character")
-    return words
-
-
-Words = Annotated[
-    str,
-    Field(min_length=1, max_length=submission.TEXT_LIMIT),
-    AfterValidator(plain_text),
-]
+Words = Annotated[str, Field(min_length=1, max_length=submission.TEXT_LIMIT)]
 
 
 class NothingMore(CommandBody):

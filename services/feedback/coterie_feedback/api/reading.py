@@ -26,7 +26,6 @@ from coterie_feedback.api.views import (
     RoundView,
     SuggestionView,
     comment_view,
-    position,
     suggestion_fields,
 )
 from coterie_feedback.domain.decision import Deed
@@ -110,7 +109,7 @@ async def board(
     statuses = [status] if status is not None else list(Status)
     if not caller.staff:
         statuses = [one for one in statuses if one is not Status.WITHDRAWN]
-    who, limit, cursor = call.principal.person_id, call.page.limit, call.page.cursor
+    who, limit = call.principal.person_id, call.page.limit
     if order is Order.SUPPORT:
         rows = await store.most_wanted(
             call.uow,
@@ -118,7 +117,7 @@ async def board(
             who,
             statuses=statuses,
             limit=limit + 1,
-            after=position(cursor, "weight", int),
+            after=call.page.after(weight=int, id=UUID),
         )
     else:
         rows = await store.newest(
@@ -127,7 +126,7 @@ async def board(
             who,
             statuses=statuses,
             limit=limit + 1,
-            after=position(cursor, "at", datetime),
+            after=call.page.after(at=datetime, id=UUID),
         )
     items = [SuggestionView(**suggestion_fields(row, caller)) for row in rows[:limit]]
     last = items[-1] if len(rows) > limit else None
@@ -149,7 +148,7 @@ async def what_became_of_mine(call: Call, community_id: UUID) -> Page[Suggestion
         community_id,
         call.principal.person_id,
         limit=limit + 1,
-        after=position(call.page.cursor, "at", datetime),
+        after=call.page.after(at=datetime, id=UUID),
     )
     items = [SuggestionView(**suggestion_fields(row, caller)) for row in rows[:limit]]
     more = len(rows) > limit
@@ -166,7 +165,7 @@ async def you_asked_we_changed(call: Call, community_id: UUID) -> Page[ChangeVie
         call.uow,
         community_id,
         limit=limit + 1,
-        after=position(call.page.cursor, "at", datetime),
+        after=call.page.after(at=datetime, id=UUID),
     )
     items = [
         ChangeView(

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from coterie_chassis import circle
 from coterie_chassis.auth import Role
 from coterie_chassis.circle import Community, Member
 from coterie_chassis.decisions import Cause, NotFound
 from coterie_chassis.http import Api, Call, CommandBody, Done
+from coterie_chassis.texts import Impersonal
 from coterie_contracts.feedback import AskedAs
 from coterie_contracts.member import MemberStatus
 from coterie_feedback.api.callers import (
@@ -21,7 +22,7 @@ from coterie_feedback.api.callers import (
     check_staff,
     known_community,
 )
-from coterie_feedback.api.deeds import NothingMore, plain_text
+from coterie_feedback.api.deeds import NothingMore
 from coterie_feedback.api.reading import show_suggestion
 from coterie_feedback.domain import rounds, suggestion
 from coterie_feedback.domain.decision import Decision
@@ -45,9 +46,9 @@ api = Api(tags=["staff"])
 _ASKABLE = frozenset({MemberStatus.ACTIVE, MemberStatus.SUSPENDED})
 
 
-Label = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(plain_text)]
-Short = Annotated[str, Field(min_length=1, max_length=280), AfterValidator(plain_text)]
-Reason = Annotated[str, Field(min_length=1, max_length=1_000), AfterValidator(plain_text)]
+Label = Annotated[str, Field(min_length=1, max_length=80), Impersonal]
+Short = Annotated[str, Field(min_length=1, max_length=280), Impersonal]
+Reason = Annotated[str, Field(min_length=1, max_length=1_000)]
 
 
 class AcceptFeedback(CommandBody):

@@ -9,7 +9,6 @@ from uuid import UUID
 from pydantic import Field
 from sqlalchemy import Row
 
-from coterie_chassis.decisions import Refusal
 from coterie_chassis.http import View
 from coterie_contracts.feedback import AskedAs, VerifiedBy
 from coterie_feedback.api.callers import Caller
@@ -29,7 +28,6 @@ __all__ = [
     "RoundView",
     "SuggestionView",
     "comment_view",
-    "position",
     "suggestion_fields",
 ]
 
@@ -202,18 +200,6 @@ def comment_view(row: Row[Any], caller: Caller) -> CommentView:
         appreciated=row.appreciated,
         posted_at=row.posted_at,
     )
-
-
-def position(cursor: Any, key: str, kind: type[Any]) -> tuple[Any, UUID] | None:
-    """A keyset position out of a page's cursor. Raises `Refusal` 422 where it is not ours."""
-    if cursor is None:
-        return None
-    try:
-        value = cursor[key]
-        found = datetime.fromisoformat(value) if kind is datetime else kind(value)
-        return found, UUID(cursor["id"])
-    except (KeyError, ValueError, TypeError, AttributeError):
-        raise Refusal("invalid-cursor", "The cursor is not one of ours.", status=422) from None
 
 
 _PLAIN: Final = (

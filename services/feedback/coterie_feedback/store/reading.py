@@ -47,7 +47,7 @@ async def newest(
     *,
     statuses: Sequence[Status],
     limit: int,
-    after: tuple[datetime, UUID] | None,
+    after: tuple[Any, ...] | None,
 ) -> Rows:
     """Suggestions of these statuses, the newest first, after a position."""
     at, id_ = after or (None, None)
@@ -62,7 +62,7 @@ async def most_wanted(
     *,
     statuses: Sequence[Status],
     limit: int,
-    after: tuple[int, UUID] | None,
+    after: tuple[Any, ...] | None,
 ) -> Rows:
     """Suggestions of these statuses by weighted support, after a position."""
     weight, id_ = after or (None, None)
@@ -83,7 +83,7 @@ async def mine(
     person_id: UUID,
     *,
     limit: int,
-    after: tuple[datetime, UUID] | None,
+    after: tuple[Any, ...] | None,
 ) -> Rows:
     """A person's own suggestions, the newest first, after a position."""
     at, id_ = after or (None, None)
@@ -107,7 +107,7 @@ async def implementations(uow: UnitOfWork, feedback_id: UUID) -> Rows:
 
 
 async def changes(
-    uow: UnitOfWork, community_id: UUID, *, limit: int, after: tuple[datetime, UUID] | None
+    uow: UnitOfWork, community_id: UUID, *, limit: int, after: tuple[Any, ...] | None
 ) -> Rows:
     """What was built because members asked, the latest first, one row a suggestion."""
     at, id_ = after or (None, None)

@@ -61,22 +61,17 @@ async def show_waitlist(call: Call, community_id: UUID) -> Page[ApplicationView]
         .order_by(c.priority.desc(), c.enqueued_at, c.application_id)
         .limit(call.page.limit + 1)
     )
-    if cursor := call.page.cursor:
-        try:
-            position = (
-                -int(cursor["p"]),
-                datetime.fromisoformat(cursor["t"]),
-                UUID(cursor["i"]),
-            )
-        except (KeyError, ValueError, TypeError):
-            raise Refusal("invalid-cursor", "The cursor is not one of ours.", status=422) from None
-        query = query.where(tuple_(-c.priority, c.enqueued_at, c.application_id) > position)
+    if position := call.page.after(priority=int, at=datetime, id=UUID):
+        priority, at, id_ = position
+        after = (-priority, at, id_)
+        query = query.where(tuple_(-c.priority, c.enqueued_at, c.application_id) > after)
     rows = await store.applications(call.uow, query)
     items, more = rows[: call.page.limit], len(rows) > call.page.limit
     cursor_for_next = None
     if more:
         last = items[-1]
-        cursor_for_next = {"p": last.priority, "t": last.enqueued_at, "i": last.application_id}
+        place = {"priority": last.priority, "at": last.enqueued_at}
+        cursor_for_next = {**place, "id": last.application_id}
     return page_of([application_view(item, None) for item in items], cursor_for_next)
 
 

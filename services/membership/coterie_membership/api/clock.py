@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import AwareDatetime
-
 from coterie_chassis.auth import Role
 from coterie_chassis.decisions import Cause, Refusal
 from coterie_chassis.http import Api, Call, CommandBody, Done
 from coterie_chassis.tables import community_clock
+from coterie_chassis.texts import Moment
 from coterie_contracts.community import ClockMode
 from coterie_membership import store
 from coterie_membership.api.communities import save, show_community
@@ -20,7 +19,7 @@ api = Api(tags=["communities"])
 
 
 class PushClock(CommandBody):
-    now: AwareDatetime
+    now: Moment
 
 
 @api.command("POST", "/communities/{community_id}/clock", shows=show_community)

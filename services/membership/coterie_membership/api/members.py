@@ -7,12 +7,13 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from sqlalchemy import select, tuple_
 
 from coterie_chassis.auth import Role
-from coterie_chassis.decisions import Cause, Forbidden, NotFound, Refusal
+from coterie_chassis.decisions import Cause, Forbidden, NotFound
 from coterie_chassis.http import Api, Call, CommandBody, Done, Page, View, page_of
+from coterie_chassis.texts import Moment
 from coterie_contracts.member import MemberStatus
 from coterie_membership import store
 from coterie_membership.domain import belonging
@@ -23,7 +24,7 @@ api = Api(tags=["members"])
 
 
 class Suspend(CommandBody):
-    until: AwareDatetime | None = Field(default=None, description="14 days if left away")
+    until: Moment | None = Field(default=None, description="14 days if left away")
 
 
 class SetProfile(CommandBody):
@@ -75,15 +76,11 @@ async def list_members(call: Call, community_id: UUID) -> Page[MemberView]:
         .order_by(c.admitted_at, c.member_id)
         .limit(call.page.limit + 1)
     )
-    if given := call.page.cursor:
-        try:
-            position = (datetime.fromisoformat(given["t"]), UUID(given["i"]))
-        except (KeyError, ValueError, TypeError):
-            raise Refusal("invalid-cursor", "The cursor is not one of ours.", status=422) from None
+    if position := call.page.after(at=datetime, id=UUID):
         query = query.where(tuple_(c.admitted_at, c.member_id) > position)
     rows = await store.members(call.uow, query)
     items, more = rows[: call.page.limit], len(rows) > call.page.limit
-    cursor = {"t": items[-1].admitted_at, "i": items[-1].member_id} if more else None
+    cursor = {"at": items[-1].admitted_at, "id": items[-1].member_id} if more else None
     return page_of([_view(item) for item in items], cursor)
 
 

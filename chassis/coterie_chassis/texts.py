@@ -1,0 +1,58 @@
+"""What may stand in a command: text that can be stored, moments that can be counted with.
+
+Refused at the border, field by field, so that no service needs a rule of its own against a null
+character, half of a surrogate pair or the year 9999, and none answers them with a defect.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, AwareDatetime
+
+__all__ = ["Impersonal", "Moment", "check_storable"]
+
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+_FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+_EMAIL: Final = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}", re.IGNORECASE)
+_TELEPHONE: Final = re.compile(r"(?<![\w.+])\+\d(?:[ ().\-/]{0,2}\d){7,14}(?!\w)")
+
+
+def check_storable(value: Any) -> None:
+    """Raises `ValueError` where a text of a JSON value, keys included, cannot be stored."""
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case str(text):
+                if _UNSTORABLE.search(text):
+                    raise ValueError("a text holds a null character or half of a surrogate pair")
+            case dict(fields):
+                waiting += [*fields, *fields.values()]
+            case list(items) | tuple(items):
+                waiting += items
+            case _:
+                pass
+
+
+def _check_impersonal(text: str) -> str:
+    if "@" in text and _EMAIL.search(text):
+        raise ValueError("events carry this text, and it holds an e-mail address")
+    if "+" in text and _TELEPHONE.search(text):
+        raise ValueError("events carry this text, and it holds a telephone number")
+    return text
+
+
+def _check_countable(moment: datetime) -> datetime:
+    if not _FIRST <= moment < _LAST:
+        raise ValueError(f"a time lies between {_FIRST.year} and {_LAST.year}")
+    return moment
+
+
+Impersonal = AfterValidator(_check_impersonal)
+"""For texts written by staff that events carry: no e-mail address and no telephone number."""
+
+Moment = Annotated[AwareDatetime, AfterValidator(_check_countable)]
+"""A time that a command names: with its zone, and within the years that deadlines are made of."""

@@ -255,9 +255,12 @@ async def copy_communities(events: Batch[CommunityFacts], uow: UnitOfWork) -> No
 
 @handles(ClockAdvanced, fold=Fold.EVERY)
 async def follow_clock(events: Batch[ClockAdvanced], uow: UnitOfWork) -> None:
-    """Move driven clocks that were pushed explicitly; a community that went live stays live."""
+    """Move driven clocks that were pushed explicitly; a community that went live stays live.
+
+    A driven clock may stand in the future, so going live counts whatever time it is.
+    """
     rows: dict[UUID, dict[str, Any]] = {}
-    for event in sorted(events, key=lambda event: event.data.now):
+    for event in sorted(events, key=lambda event: (event.data.mode, event.data.now)):
         rows[event.data.community_id] = {
             "community_id": event.data.community_id,
             "brand_id": event.brand_id,
@@ -270,7 +273,8 @@ async def follow_clock(events: Batch[ClockAdvanced], uow: UnitOfWork) -> None:
         community_clock,
         ordered,
         keys=("community_id",),
-        where="community_clock.mode = 'driven' AND excluded.now >= community_clock.now",
+        where="community_clock.mode = 'driven' "
+        "AND (excluded.mode = 'wall' OR excluded.now >= community_clock.now)",
     )
 
 

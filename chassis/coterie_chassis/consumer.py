@@ -287,7 +287,11 @@ class LaneConsumer:
         work.blocked.add(event.subject)
 
     async def _follow_clocks(self, uow: UnitOfWork, events: Sequence[AnyEvent]) -> None:
-        """Learn communities' clocks; a driven one moves to the latest `time` seen."""
+        """Learn communities' clocks; a driven one moves to the latest `time` seen on it.
+
+        Only `clock.advanced` ends it: anything else that happened since may be read before, while
+        open deadlines still stand in the past.
+        """
         rows: dict[UUID, dict[str, Any]] = {}
         for event in events:
             community = event.community_id
@@ -394,9 +398,8 @@ _FOLLOW_CLOCKS: Final = text(
     "SELECT * FROM unnest(CAST(:community_id AS uuid[]), CAST(:brand_id AS uuid[]), "
     "CAST(:mode AS text[]), CAST(:now AS timestamptz[])) "
     "ON CONFLICT (community_id) DO UPDATE SET "
-    "now = greatest(community_clock.now, excluded.now), "
-    "mode = CASE excluded.mode WHEN 'wall' THEN 'wall' ELSE community_clock.mode END "
-    "WHERE community_clock.mode = 'driven'"
+    "now = greatest(community_clock.now, excluded.now) "
+    "WHERE community_clock.mode = 'driven' AND excluded.mode = 'driven'"
 )
 _LETTER: Final = text(
     "SELECT * FROM dead_letter WHERE id = :id AND lane = :lane AND state = 'open' FOR UPDATE"

@@ -173,8 +173,9 @@ class Call:
     async def within(self, community_id: UUID) -> Cause:
         """The cause for a command on this community, at its clock's time.
 
-        On a driven clock, `Coterie-Occurred-At` moves the clock forward and every deadline that
-        is due by then is acted on first. Raises `NotFound` for an unknown community.
+        On a driven clock, `Coterie-Occurred-At` moves the clock forward. Every deadline that is due
+        by then is acted on first, those that an event's time has made due included. Raises
+        `NotFound` for an unknown community.
         """
         row = await self.uow.one_or_none(_CLOCK, {"community": community_id})
         if row is None:
@@ -189,6 +190,8 @@ class Call:
         if occurred_at is not None and occurred_at > at:
             at = occurred_at
             await self._runtime.advance_clock(self.uow, community_id, at)
+        elif row.is_behind and self._request.method != "GET":
+            await self._runtime.catch_up(self.uow, community_id)
         return self.cause(at, community_id=community_id, brand_id=row.brand_id, clock=mode)
 
     async def advance_clock(self, cause: Cause, at: datetime) -> None:
@@ -529,7 +532,9 @@ def _page_request(given: dict[str, Any]) -> PageRequest:
 
 
 _CLOCK: Final = text(
-    "SELECT brand_id, mode, now FROM community_clock WHERE community_id = :community"
+    "SELECT c.brand_id, c.mode, c.now, c.mode = 'driven' AND EXISTS ("
+    "SELECT FROM deadline AS d WHERE d.community_id = c.community_id AND d.due_at <= c.now"
+    ") AS is_behind FROM community_clock AS c WHERE c.community_id = :community"
 )
 _CLAIM: Final = text(
     "INSERT INTO idempotency (id, digest) VALUES (:id, :digest) ON CONFLICT DO NOTHING"

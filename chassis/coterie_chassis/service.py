@@ -190,6 +190,12 @@ class Runtime:
         if moved is not None:
             await self.sweeper.run_due(uow, community_id, at)
 
+    async def catch_up(self, uow: UnitOfWork, community_id: UUID) -> None:
+        """Act on what a driven clock has passed already, before anything later happens."""
+        clock = await uow.one_or_none(_DRIVEN, {"community": community_id})
+        if clock is not None:
+            await self.sweeper.run_due(uow, community_id, clock.now)
+
     async def _sweep_for_ever(self) -> None:
         while True:
             await _guarded("deadlines", self.sweeper.sweep(self.database))
@@ -269,6 +275,9 @@ async def _cancel(task: asyncio.Task[None]) -> None:
         await task
 
 
+_DRIVEN: Final = text(
+    "SELECT now FROM community_clock WHERE community_id = :community AND mode = 'driven' FOR UPDATE"
+)
 _ADVANCE: Final = text(
     "UPDATE community_clock SET now = :at WHERE community_id = :community "
     "AND mode = 'driven' AND now < :at RETURNING 1 AS moved"

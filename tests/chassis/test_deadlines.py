@@ -82,6 +82,22 @@ async def test_an_event_pushes_a_driven_clock(h: Harness, driven: UUID) -> None:
     assert await h.sweep() == 1
 
 
+async def test_what_an_event_made_due_is_acted_on_before_the_next_command(
+    h: Harness, driven: UUID
+) -> None:
+    first = await h.post("/notes", note(driven, 60), as_=IMPORTER, at=LONG_AGO)
+    now = LONG_AGO + timedelta(hours=1)
+    body = ClockAdvanced(community_id=driven, mode=ClockMode.DRIVEN, now=now)
+    await h.deliver(event_of(body, driven, at=now, clock=ClockMode.DRIVEN))
+    assert await reminders(h) == [], "no sweep came yet"
+
+    await h.post("/notes", note(driven, 60), as_=IMPORTER, at=LONG_AGO)
+
+    due = LONG_AGO + timedelta(seconds=60)
+    assert await reminders(h) == [(UUID(first.json()["note_id"]), due)]
+    assert [event.time for event in await h.published(FeedbackSubmitted)] == [LONG_AGO, due, now]
+
+
 async def test_a_driven_clock_never_goes_back(h: Harness, driven: UUID) -> None:
     later = LONG_AGO + timedelta(days=1)
     await h.post("/notes", note(driven, 10**6), as_=IMPORTER, at=later)
@@ -89,6 +105,35 @@ async def test_a_driven_clock_never_goes_back(h: Harness, driven: UUID) -> None:
     await h.post("/notes", note(driven, 10**6), as_=IMPORTER, at=LONG_AGO)
 
     assert [event.time for event in await h.published(FeedbackSubmitted)] == [later, later]
+
+
+async def clock_of(h: Harness, community_id: UUID) -> tuple[str, datetime]:
+    async with h.database.begin() as uow:
+        (row,) = await uow.rows(
+            text("SELECT mode, now FROM community_clock WHERE community_id = :id"),
+            {"id": community_id},
+        )
+    return row.mode, row.now
+
+
+@pytest.mark.parametrize("stands_at", [LONG_AGO, datetime.now(UTC) + timedelta(days=400)])
+async def test_only_going_live_ends_a_driven_clock(h: Harness, stands_at: datetime) -> None:
+    driven = uuid4()
+    await h.know(driven, mode="driven", now=stands_at)
+    await h.post("/notes", note(driven, 60), as_=IMPORTER)
+    now = datetime.now(UTC)
+    said = FeedbackSubmitted(
+        feedback_id=uuid4(), community_id=driven, author_id=uuid4(), objective_id=None
+    )
+
+    await h.deliver(event_of(said, said.feedback_id, at=now))
+    assert await clock_of(h, driven) == ("driven", stands_at)
+    assert await h.sweep() == 0, "read before the news that the community went live"
+
+    pushed = ClockAdvanced(community_id=driven, mode=ClockMode.DRIVEN, now=stands_at)
+    live = ClockAdvanced(community_id=driven, mode=ClockMode.WALL, now=now)
+    await h.deliver(event_of(live, driven, at=now), event_of(pushed, driven, at=stands_at))
+    assert await clock_of(h, driven) == ("wall", now)
 
 
 async def test_only_an_importer_says_when_it_happened(h: Harness, driven: UUID) -> None:

@@ -1,4 +1,4 @@
-"""What happens elsewhere and matters here: people leave, are removed, or are forgotten.
+"""What happens elsewhere and matters here: people go or are forgotten, a community goes live.
 
 Copies of members and communities are the chassis's. These handlers run after those, so the copy
 already says who is gone; an event that an earlier return has overtaken changes nothing.
@@ -6,7 +6,7 @@ already says who is gone; an event that an earlier return has overtaken changes 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from coterie_chassis import circle
 from coterie_chassis.consumer import Batch, Fold, handles
 from coterie_chassis.decisions import Cause
 from coterie_chassis.store import UnitOfWork
+from coterie_contracts.community import ClockAdvanced, ClockMode
 from coterie_contracts.envelope import Event
 from coterie_contracts.member import (
     MemberErased,
@@ -22,16 +23,55 @@ from coterie_contracts.member import (
     MemberRemoved,
     MemberStatus,
 )
-from coterie_feedback.domain import rounds
+from coterie_feedback.domain import campaigns, rounds
 from coterie_feedback.domain.decision import Decision
+from coterie_feedback.domain.look_agains import LookState, restarted
+from coterie_feedback.domain.quiet_hours import QuietHours
 from coterie_feedback.domain.rounds import Round
-from coterie_feedback.store.people import forget
-from coterie_feedback.store.suggestions import rounds_waiting_for, save
+from coterie_feedback.store.campaigns import put_campaigns, running_in
+from coterie_feedback.store.people import forget, still_driven
+from coterie_feedback.store.suggestions import rounds_open_in, rounds_waiting_for, save
 
-__all__ = ["forget_what_people_said", "stop_waiting_for_the_gone"]
+__all__ = ["forget_what_people_said", "restart_what_is_open", "stop_waiting_for_the_gone"]
 
 Departure = MemberLeft | MemberReleased | MemberRemoved | MemberErased
 _GONE = frozenset({MemberStatus.LEFT, MemberStatus.RELEASED, MemberStatus.REMOVED})
+
+
+@handles(ClockAdvanced, fold=Fold.EVERY)
+async def restart_what_is_open(events: Batch[ClockAdvanced], uow: UnitOfWork) -> None:
+    """Give look-agains and campaigns of a community that goes live their whole time again.
+
+    Runs before the clock follows, so that it happens once: a community that is live already has
+    nothing to restart.
+    """
+    live = {e.data.community_id: e for e in events if e.data.mode is ClockMode.WALL}
+    leaving = await still_driven(uow, live) if live else set()
+    if not leaving:
+        return
+    await _restart_look_agains({id_: live[id_] for id_ in leaving}, uow)
+    running = await running_in(uow, leaving)
+    again = [campaigns.restarted(one, live[one.community_id].data.now) for one in running]
+    await put_campaigns(uow, again)
+
+
+async def _restart_look_agains(live: Mapping[UUID, Event[ClockAdvanced]], uow: UnitOfWork) -> None:
+    asked = [
+        one
+        for round_ in await rounds_open_in(uow, live)
+        for one in round_.look_agains
+        if one.state is LookState.REQUESTED
+    ]
+    people = await circle.members(uow, {one.member_id for one in asked})
+    places = await circle.communities(uow, live)
+    decisions = []
+    for one in asked:
+        event, place = live[one.community_id], places[one.community_id]
+        own = [people[one.member_id].time_zone] if one.member_id in people else []
+        quiet = QuietHours(place.quiet_from, place.quiet_until)
+        again = restarted(one, event.data.now, [*own, place.time_zone], quiet)
+        decisions.append(Decision(cause=Cause.of(event), look_agains=(again,)))
+    await save(uow, decisions)
 
 
 @handles(MemberLeft, MemberReleased, MemberRemoved, MemberErased, fold=Fold.EVERY)

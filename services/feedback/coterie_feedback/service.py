@@ -10,7 +10,11 @@ from coterie_chassis.circle import (
 )
 from coterie_chassis.service import Service
 from coterie_feedback.api import APIS
-from coterie_feedback.handlers import forget_what_people_said, stop_waiting_for_the_gone
+from coterie_feedback.handlers import (
+    forget_what_people_said,
+    restart_what_is_open,
+    stop_waiting_for_the_gone,
+)
 from coterie_feedback.settings import FeedbackSettings
 from coterie_feedback.store.tables import metadata
 from coterie_feedback.sweeps import close_campaigns, lapse_look_agains
@@ -25,6 +29,7 @@ service = Service(
         copy_communities,
         copy_members,
         forget_members,
+        restart_what_is_open,
         follow_clock,
         stop_waiting_for_the_gone,
         forget_what_people_said,

@@ -14,7 +14,7 @@ from uuid import UUID
 from coterie_chassis.decisions import Cause, Draft, Refusal
 from coterie_contracts.feedback import CampaignClosed, CampaignLaunched
 
-__all__ = ["LASTS", "Campaign", "CampaignStatus", "close", "joined", "launch"]
+__all__ = ["LASTS", "Campaign", "CampaignStatus", "close", "joined", "launch", "restarted"]
 
 LASTS: Final = timedelta(days=14)
 
@@ -91,6 +91,11 @@ def close(campaign: Campaign, cause: Cause) -> tuple[Campaign, Draft]:
         objective_id=campaign.objective_id,
     )
     return closed, Draft(campaign.campaign_id, body, closed.sequence)
+
+
+def restarted(campaign: Campaign, at: datetime) -> Campaign:
+    """A running campaign that gets its whole time again from `at` on."""
+    return replace(campaign, closes_at=at + campaign.lasts, version=campaign.version + 1)
 
 
 def joined(campaign: Campaign | None, member_id: UUID) -> Campaign:

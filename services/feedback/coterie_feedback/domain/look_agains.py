@@ -6,7 +6,7 @@ loses days to the hour at which something was built.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -34,6 +34,7 @@ __all__ = [
     "asked",
     "closed",
     "invitation",
+    "restarted",
     "who_to_ask",
 ]
 
@@ -147,7 +148,6 @@ def who_to_ask(
 def asked(implementation: Implementation, invitee: Invitee, quiet: QuietHours) -> LookAgain:
     """The question to one member, open unless they cannot be asked."""
     at = implementation.implemented_at
-    starts_at = quiet.first_decent(at, zone_of(*invitee.zones))
     return LookAgain(
         look_again_id=uuid5(implementation.implementation_id, str(invitee.member_id)),
         implementation_id=implementation.implementation_id,
@@ -158,10 +158,22 @@ def asked(implementation: Implementation, invitee: Invitee, quiet: QuietHours) -
         asked_as=invitee.asked_as,
         state=LookState.REQUESTED if invitee.askable else LookState.NOT_ASKABLE,
         requested_at=at,
-        starts_at=starts_at,
-        due_at=starts_at + LOOK_WITHIN,
-        late_until=starts_at + LATE_WITHIN,
+        **_times(at, invitee.zones, quiet),
     )
+
+
+def restarted(one: LookAgain, at: datetime, zones: Sequence[str], quiet: QuietHours) -> LookAgain:
+    """An open question whose time begins anew at `at`, because its community's clock did."""
+    return replace(one, **_times(at, zones, quiet))
+
+
+def _times(at: datetime, zones: Sequence[str], quiet: QuietHours) -> dict[str, Any]:
+    starts_at = quiet.first_decent(at, zone_of(*zones))
+    return {
+        "starts_at": starts_at,
+        "due_at": starts_at + LOOK_WITHIN,
+        "late_until": starts_at + LATE_WITHIN,
+    }
 
 
 def invitation(one: LookAgain, implementation: Implementation) -> Draft:

@@ -20,6 +20,7 @@ __all__ = [
     "lock_campaigns",
     "put_campaigns",
     "read_campaign",
+    "running_in",
 ]
 
 CLOSE: Final = "campaign.close"
@@ -40,6 +41,12 @@ async def lock_campaigns(uow: UnitOfWork, campaign_ids: Collection[UUID]) -> dic
     """Campaigns by id, locked in the order of their ids."""
     rows = await uow.rows(_LOCK, {"ids": list(campaign_ids)})
     return {row.campaign_id: _campaign(row) for row in rows}
+
+
+async def running_in(uow: UnitOfWork, community_ids: Collection[UUID]) -> list[Campaign]:
+    """The campaigns that run in these communities, locked in the order of their ids."""
+    rows = await uow.rows(_RUNNING_IN, {"communities": list(community_ids)})
+    return [_campaign(row) for row in rows]
 
 
 async def another_runs(uow: UnitOfWork, campaign: Campaign) -> bool:
@@ -72,6 +79,10 @@ _OF: Final = text(
 _LOCK: Final = text(
     "SELECT * FROM campaign WHERE campaign_id = ANY(CAST(:ids AS uuid[])) "
     "ORDER BY campaign_id FOR NO KEY UPDATE"
+)
+_RUNNING_IN: Final = text(
+    "SELECT * FROM campaign WHERE community_id = ANY(CAST(:communities AS uuid[])) "
+    "AND status = 'launched' ORDER BY campaign_id FOR NO KEY UPDATE"
 )
 _ONE_AT_A_TIME: Final = text(
     "SELECT pg_advisory_xact_lock(hashtextextended(CAST(:community AS uuid)::text, 0))"

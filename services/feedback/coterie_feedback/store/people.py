@@ -18,6 +18,7 @@ __all__ = [
     "forget",
     "presence_in",
     "ranked_supporters",
+    "still_driven",
 ]
 
 
@@ -52,6 +53,12 @@ async def duplicate_authors(uow: UnitOfWork, root_id: UUID, author_id: UUID) -> 
     return [row.author_id for row in await uow.rows(_DUPLICATE_AUTHORS, values)]
 
 
+async def still_driven(uow: UnitOfWork, community_ids: Collection[UUID]) -> set[UUID]:
+    """Those of these communities whose clock is driven; it stands still until the commit."""
+    rows = await uow.rows(_STILL_DRIVEN, {"ids": list(community_ids)})
+    return {row.community_id for row in rows}
+
+
 async def forget(uow: UnitOfWork, member_ids: Collection[UUID]) -> None:
     """Drop what people wrote, wanted and rated; their contributions stay without words."""
     values = {"ids": sorted(member_ids)}
@@ -64,6 +71,10 @@ _PRESENCE: Final = text(
     "LEFT JOIN member_copy AS m "
     "ON m.community_id = clock.community_id AND m.person_id = :person "
     "WHERE clock.community_id = :community"
+)
+_STILL_DRIVEN: Final = text(
+    "SELECT community_id FROM community_clock WHERE community_id = ANY(CAST(:ids AS uuid[])) "
+    "AND mode = 'driven' ORDER BY community_id FOR UPDATE"
 )
 _SUPPORTERS: Final = text(
     "SELECT u.member_id FROM united_support AS u "

@@ -29,6 +29,7 @@ __all__ = [
     "open_look_agains",
     "peek",
     "rounds_of",
+    "rounds_open_in",
     "rounds_waiting_for",
     "save",
     "was_caused",
@@ -136,6 +137,12 @@ async def rounds_waiting_for(uow: UnitOfWork, member_ids: Collection[UUID]) -> l
     return await _rounds(uow, rows)
 
 
+async def rounds_open_in(uow: UnitOfWork, community_ids: Collection[UUID]) -> list[Round]:
+    """The rounds of communities in which somebody is still asked; locked like `rounds_of`."""
+    rows = await uow.rows(_OPEN_IN, {"communities": list(community_ids)})
+    return await _rounds(uow, rows)
+
+
 async def open_look_agains(uow: UnitOfWork, feedback_id: UUID) -> list[LookAgain]:
     """Those of any round of a locked suggestion that are still open, locked."""
     return [_look_again(row) for row in await uow.rows(_OPEN_OF, {"id": feedback_id})]
@@ -214,6 +221,10 @@ _ROUNDS_OF: Final = text(
 _WAITING_FOR: Final = text(
     "SELECT DISTINCT implementation_id, feedback_id FROM look_again "
     "WHERE member_id = ANY(CAST(:ids AS uuid[])) AND state = 'requested'"
+)
+_OPEN_IN: Final = text(
+    "SELECT DISTINCT implementation_id, feedback_id FROM look_again "
+    "WHERE community_id = ANY(CAST(:communities AS uuid[])) AND state = 'requested'"
 )
 _IMPLEMENTATIONS: Final = text(
     "SELECT * FROM implementation WHERE implementation_id = ANY(CAST(:ids AS uuid[])) "

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import permutations
+from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import select, text
 
-from coterie_chassis.testing import Harness
+from coterie_chassis.testing import Harness, until
 from coterie_contracts.feedback import FeedbackUnconfirmed, LookAgainLapsed
 from coterie_feedback.store import tables
+from coterie_feedback.store.people import presence_in
 
 from .world import DAY, World
 
@@ -137,3 +140,83 @@ async def test_what_an_erased_member_wrote_and_wanted_is_gone_from_every_table(
     assert [one["text"] for one in seen["talk"]] == [None]
     refused = await world.rate(UUID(said.json()["comment_id"]), "bob", 1)
     assert refused.status_code == 409
+
+
+async def held_of(h: Harness, member_id: UUID) -> list[str]:
+    """The tables that hold something which a member wrote, wanted or rated."""
+    found = []
+    async with h.database.begin() as uow:
+        for table, column in (
+            ("feedback_text", "author_id"),
+            ("comment", "author_id"),
+            ("support", "member_id"),
+            ("rating", "rater_id"),
+        ):
+            query = text(f"SELECT 1 FROM {table} WHERE {column} = :id")  # noqa: S608 - names above
+            found += [table for _ in await uow.rows(query, {"id": member_id})]
+    return found
+
+
+async def blocked(h: Harness) -> bool:
+    async with h.database.begin() as uow:
+        return bool(await uow.rows(_BLOCKED))
+
+
+@pytest.mark.parametrize("deed", ["submit", "comment", "support", "rate"])
+async def test_nothing_is_kept_of_who_is_erased_while_they_act(
+    h: Harness, world: World, deed: str
+) -> None:
+    item, ann = await world.submit("bob"), world.who("ann")
+    deeds: dict[str, tuple[str, str, dict[str, Any]]] = {
+        "submit": ("POST", "/feedback", {"community_id": world.community_id, "text": "late"}),
+        "comment": ("POST", f"/feedback/{item}/comments", {"text": "late"}),
+        "support": ("PUT", f"/feedback/{item}/support", {"importance": 2}),
+        "rate": ("PUT", f"/contributions/{item}/rating", {"value": 1}),
+    }
+    method, path, body = deeds[deed]
+
+    async with h.database.begin() as erasure:
+        await erasure.execute(
+            text("DELETE FROM member_copy WHERE member_id = :id"), {"id": world.member_id("ann")}
+        )
+        acting = asyncio.create_task(world.do(method, path, body, as_=ann))
+
+        async def waits_or_is_done() -> bool:
+            return acting.done() or await blocked(h)
+
+        await until(waits_or_is_done)
+        assert not acting.done(), "who acts waits for the erasure"
+    answer = await acting
+
+    assert answer.status_code == 404, answer.text
+    assert await held_of(h, world.member_id("ann")) == []
+    assert [e.topic for e in await h.published()] == ["feedback.submitted"], "bob's own"
+
+
+async def test_an_erasure_waits_for_who_acts_and_finds_what_they_did(
+    h: Harness, world: World
+) -> None:
+    ann = world.member_id("ann")
+    words = {"id": UUID(int=7), "community": world.community_id, "author": ann}
+
+    async with h.database.begin() as acting:
+        presence = await presence_in(
+            acting, world.community_id, world.who("ann").person_id, acting=True
+        )
+        assert presence is not None
+        assert presence.member_id == ann
+        await acting.execute(_SAY, words)
+        erasing = asyncio.create_task(h.deliver(world.erased("ann")))
+        await until(lambda: blocked(h))
+    await erasing
+
+    assert await held_of(h, ann) == []
+
+
+_BLOCKED = text(
+    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+_SAY = text(
+    "INSERT INTO feedback_text (feedback_id, community_id, author_id, text) "
+    "VALUES (:id, :community, :author, 'late')"
+)

@@ -58,7 +58,7 @@ async def submit(call: Call, body: SubmitFeedback) -> Done:
     feedback_id = call.new_id("feedback")
     if (known := await peek(call.uow, feedback_id)) is not None:
         return Done(feedback_id, known.version, known.sequence)
-    caller = await caller_in(call, body.community_id)
+    caller = await caller_in(call, body.community_id, acting=True)
     member_id = acting_member(call, caller, "community")
     community = await known_community(call, body.community_id)
     submission.check_open(community.status)
@@ -85,7 +85,7 @@ async def post_comment(call: Call, feedback_id: UUID, body: PostComment) -> Done
     comment_id = call.new_id("comment")
     if await comment_stands(call.uow, comment_id):
         return Done(comment_id, 1, 1)
-    caller = await caller_in(call, item.community_id)
+    caller = await caller_in(call, item.community_id, acting=True)
     author_id = None if caller.staff else acting_member(call, caller)
     if item.status is Status.WITHDRAWN:
         raise Refusal("taken-back", "This suggestion was taken back.")

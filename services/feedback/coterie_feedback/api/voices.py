@@ -124,7 +124,7 @@ async def appreciate(call: Call, contribution_id: UUID, body: Appreciate | None 
 
 async def _support(call: Call, feedback_id: UUID, importance: int | None) -> Done:
     cause, item = await cause_for(call, feedback_id)
-    caller = await caller_in(call, item.community_id)
+    caller = await caller_in(call, item.community_id, acting=True)
     at = call.told_time() or cause.at
     given = voices.support(
         feedback_id,

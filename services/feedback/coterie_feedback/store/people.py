@@ -32,10 +32,16 @@ class Presence:
     time_zone: str | None
 
 
-async def presence_in(uow: UnitOfWork, community_id: UUID, person_id: UUID) -> Presence | None:
-    """A person's presence; None for an unknown community."""
+async def presence_in(
+    uow: UnitOfWork, community_id: UUID, person_id: UUID, *, acting: bool = False
+) -> Presence | None:
+    """A person's presence; None for an unknown community.
+
+    An erasure waits for who is `acting`, and finds what they have done; who acts waits for an
+    erasure under way, and is a stranger afterwards.
+    """
     values = {"community": community_id, "person": person_id}
-    row = await uow.one_or_none(_PRESENCE, values)
+    row = await uow.one_or_none(_ACTING if acting else _PRESENCE, values)
     if row is None:
         return None
     standing = None if row.status is None else MemberStatus(row.status)
@@ -66,12 +72,14 @@ async def forget(uow: UnitOfWork, member_ids: Collection[UUID]) -> None:
         await uow.execute(statement, values)
 
 
-_PRESENCE: Final = text(
-    "SELECT clock.brand_id, m.member_id, m.status, m.time_zone FROM community_clock AS clock "
-    "LEFT JOIN member_copy AS m "
-    "ON m.community_id = clock.community_id AND m.person_id = :person "
+_PRESENT: Final = (
+    "WITH m AS (SELECT member_id, status, time_zone FROM member_copy "
+    "WHERE community_id = :community AND person_id = :person {held}) "
+    "SELECT clock.brand_id, m.* FROM community_clock AS clock LEFT JOIN m ON true "
     "WHERE clock.community_id = :community"
 )
+_PRESENCE: Final = text(_PRESENT.format(held=""))
+_ACTING: Final = text(_PRESENT.format(held="FOR KEY SHARE"))
 _STILL_DRIVEN: Final = text(
     "SELECT community_id FROM community_clock WHERE community_id = ANY(CAST(:ids AS uuid[])) "
     "AND mode = 'driven' ORDER BY community_id FOR UPDATE"

@@ -63,7 +63,10 @@ async def rateable(uow: UnitOfWork, contribution_id: UUID, person_id: UUID) -> R
 
 
 async def put_rating(uow: UnitOfWork, rating: Rating) -> int | None:
-    """Keep a rating if it is the latest; its sequence, or None where it changes nothing."""
+    """Keep a rating if it is the latest; its sequence, or None where it changes nothing.
+
+    An erasure of the rater waits for it and finds it, or has come before and nothing is kept.
+    """
     row = await uow.one_or_none(_PUT_RATING, asdict(rating))
     return None if row is None else row.sequence
 
@@ -160,8 +163,9 @@ _PUT_RATING: Final = text(
     """
     INSERT INTO rating AS known (rating_id, contribution_id, community_id, rater_id, value,
                                  rated_at, event_id, sequence)
-    VALUES (:rating_id, :contribution_id, :community_id, :rater_id, :value,
-            :rated_at, :event_id, 1)
+    SELECT :rating_id, :contribution_id, :community_id, m.member_id, :value,
+           :rated_at, :event_id, 1
+    FROM member_copy AS m WHERE m.member_id = :rater_id FOR KEY SHARE
     ON CONFLICT (rating_id) DO UPDATE
     SET value = excluded.value, rated_at = excluded.rated_at, event_id = excluded.event_id,
         sequence = known.sequence + 1

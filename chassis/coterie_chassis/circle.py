@@ -1,7 +1,8 @@
 """A service's own copy of communities and members: who is in, on which clock, in which zone.
 
 Copied state, fold `latest`: a row changes only for a higher `ce_sequence`. `member.erased` wins in
-any order: the id is kept for ever and a later copy of that member is not made.
+any order: the id is kept for ever, and a trigger of the database refuses every later copy of that
+member, one that is written at the same moment included.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from sqlalchemy import (
     Uuid,
     delete,
     select,
-    text,
 )
 from sqlalchemy import Time as TimeOfDay
 from sqlalchemy.dialects.postgresql import JSONB
@@ -190,9 +190,7 @@ async def communities(uow: UnitOfWork, ids: Collection[UUID]) -> dict[UUID, Comm
     fold=Fold.LATEST,
 )
 async def copy_members(events: Batch[MemberFacts], uow: UnitOfWork) -> None:
-    """Keep the copy of members; two statements a batch."""
-    ids = [event.data.member_id for event in events]
-    erased = {row.member_id for row in await uow.rows(_ERASED, {"ids": ids})}
+    """Keep the copy of members; one statement a batch."""
     rows = [
         {
             "member_id": event.data.member_id,
@@ -205,7 +203,6 @@ async def copy_members(events: Batch[MemberFacts], uow: UnitOfWork) -> None:
             "sequence": event.sequence or 0,
         }
         for event in sorted(events, key=lambda event: event.data.member_id)
-        if event.data.member_id not in erased
     ]
     await bulk_upsert(
         uow,
@@ -305,8 +302,3 @@ def _community(row: Row[Any]) -> Community:
         objectives=tuple(Objective.model_validate(o) for o in row.objectives),
         sequence=row.sequence,
     )
-
-
-_ERASED: Final = text(
-    "SELECT member_id FROM erased_member WHERE member_id = ANY(CAST(:ids AS uuid[]))"
-)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from itertools import permutations
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from coterie_chassis import circle
 from coterie_chassis.auth import Role
-from coterie_chassis.testing import Harness, event_of, person
+from coterie_chassis.testing import Harness, event_of, person, until
 from coterie_contracts.envelope import Event
 from coterie_contracts.member import (
     Admission,
@@ -90,6 +92,36 @@ async def test_erasure_wins_in_any_order(h: Harness, position: int) -> None:
     assert await copy_of(h) is None
 
 
+async def blocked(h: Harness) -> bool:
+    async with h.database.begin() as uow:
+        return bool(await uow.rows(_BLOCKED))
+
+
+@pytest.mark.parametrize("erased_first", [True, False])
+async def test_erasure_wins_over_a_copy_that_is_written_at_the_same_moment(
+    h: Harness, erased_first: bool
+) -> None:
+    erased = MemberErased(member_id=MEMBER, community_id=COMMUNITY, person_id=PERSON, **SEAT)
+    deeds = [
+        (circle.copy_members, story()[0]),
+        (circle.forget_members, event_of(erased, MEMBER, sequence=4)),
+    ]
+    (first, event), (_, other) = deeds[::-1] if erased_first else deeds
+
+    async with h.database.begin() as uow:
+        await first([event], uow)
+        second = asyncio.create_task(h.deliver(other))
+
+        async def waits_or_is_done() -> bool:
+            return second.done() or await blocked(h)
+
+        await until(waits_or_is_done)
+        assert not second.done(), "the second waits for the first"
+    await second
+
+    assert await copy_of(h) is None
+
+
 async def test_a_command_waits_for_what_its_caller_saw_elsewhere(
     h: Harness, community: UUID
 ) -> None:
@@ -105,3 +137,8 @@ async def test_a_command_waits_for_what_its_caller_saw_elsewhere(
     assert early.headers["Retry-After"] == "1"
     assert early.json()["type"] == "urn:coterie:problem:not-caught-up"
     assert late.status_code == 201
+
+
+_BLOCKED = text(
+    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)

@@ -27,8 +27,8 @@ service = Service(
     apis=APIS,
     handlers=[
         copy_communities,
-        copy_members,
         forget_members,
+        copy_members,
         restart_what_is_open,
         follow_clock,
         stop_waiting_for_the_gone,

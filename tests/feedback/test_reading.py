@@ -163,3 +163,43 @@ async def test_an_unknown_item_is_not_found(h: Harness, world: World) -> None:
     for path in ("/feedback", "/look-agains", "/campaigns"):
         answer = await h.get(f"{path}/{UUID(int=1)}", as_=world.manager)
         assert (answer.status_code, rule(answer)) == (404, "not-found")
+
+
+async def test_the_share_outside_the_objectives_is_shown_as_drift(h: Harness, world: World) -> None:
+    path = f"/communities/{world.community_id}/summary"
+    empty = (await h.get(path, as_=world.host)).json()
+    body = {"community_id": world.community_id, "text": "Tea", "outside": True}
+    for _ in range(2):
+        await world.do("POST", "/feedback", body, as_=world.who("ann"), expect=201)
+    items = [await world.submit("bob") for _ in range(5)]
+    await world.staff(items[0], "accept", {"label": "Lights"})
+    await world.staff(items[1], "merge", {"root_id": items[0]})
+    await world.do("POST", f"/feedback/{items[2]}/withdraw", as_=world.who("bob"), expect=200)
+
+    seen = (await h.get(path, as_=world.host)).json()
+    by_member = await h.get(path, as_=world.who("ann"))
+
+    assert (empty["drift"], empty["outside"], empty["by_status"]) == (None, 0, {})
+    assert seen["by_status"] == {"accepted": 1, "duplicate": 1, "submitted": 4, "withdrawn": 1}
+    assert seen["by_objective"] == [
+        {
+            "objective_id": str(world.objective.objective_id),
+            "title": "Safer nights",
+            "retired": False,
+            "suggestions": 3,
+        }
+    ]
+    assert (seen["outside"], seen["drift"]) == (2, 0.4)
+    assert rule(by_member) == "staff-only"
+
+
+async def test_who_may_not_act_is_asked_for_nothing(h: Harness, world: World) -> None:
+    item = await world.submit("ann")
+    path = f"/feedback/{item}/comments"
+    await world.do("POST", path, {"text": "x"}, as_=world.who("cem"), expect=201)
+    await h.deliver(world.suspended("bob"))
+
+    seen = await world.see(item, world.who("bob"))
+
+    assert (seen["asks"], [said["asks"] for said in seen["talk"]]) == (None, [None])
+    assert (await world.see(item, world.who("dee")))["asks"] == "support"

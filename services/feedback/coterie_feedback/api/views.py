@@ -11,6 +11,7 @@ from sqlalchemy import Row
 
 from coterie_chassis.http import View
 from coterie_contracts.feedback import AskedAs, VerifiedBy
+from coterie_contracts.member import MemberStatus
 from coterie_feedback.api.callers import Caller
 from coterie_feedback.domain.decision import Deed, Hand
 from coterie_feedback.domain.look_agains import LookState
@@ -150,13 +151,18 @@ class RatingView(View):
     rated_at: datetime
 
 
+def may_act(caller: Caller) -> bool:
+    """Whether a view may ask its reader for something."""
+    return caller.standing is MemberStatus.ACTIVE and not caller.staff
+
+
 def suggestion_fields(row: Row[Any], caller: Caller) -> dict[str, Any]:
     """The fields of `SuggestionView` for a reader."""
     status = Status(row.status)
     own = row.me is not None and row.me == row.author_id
     hidden = status is Status.WITHDRAWN and not (own or caller.staff)
     question = None
-    if caller.standing is not None and not caller.staff:
+    if may_act(caller):
         question = asks(
             status,
             own=own,
@@ -187,7 +193,7 @@ def suggestion_fields(row: Row[Any], caller: Caller) -> dict[str, Any]:
 def comment_view(row: Row[Any], caller: Caller) -> CommentView:
     """A comment for a reader."""
     own = caller.member_id is not None and caller.member_id == row.author_id
-    rateable = caller.standing is not None and not (own or row.author_id is None)
+    rateable = may_act(caller) and not (own or row.author_id is None)
     unrated = rateable and row.my_rating is None
     return CommentView(
         comment_id=row.comment_id,

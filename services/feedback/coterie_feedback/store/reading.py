@@ -28,6 +28,7 @@ __all__ = [
     "most_wanted",
     "newest",
     "rating",
+    "standing",
     "suggestion",
     "waiting",
 ]
@@ -136,6 +137,11 @@ async def rating(uow: UnitOfWork, rating_id: UUID, person_id: UUID) -> Row[Any] 
     return await uow.one_or_none(_RATING, {"id": rating_id, "person": person_id})
 
 
+async def standing(uow: UnitOfWork, community_id: UUID) -> Rows:
+    """How many suggestions of each status serve which objective."""
+    return await uow.rows(_STANDING, {"community": community_id})
+
+
 async def waiting(uow: UnitOfWork, community_id: UUID) -> Rows:
     """What waits for staff, oldest first: `what`, `since`, `subject_id`."""
     return await uow.rows(_WAITING, {"community": community_id})
@@ -241,6 +247,10 @@ _LOOK_AGAIN: Final = text(_LOOK + "WHERE l.look_again_id = :id")
 _RATING: Final = text(
     "SELECT r.* FROM rating AS r JOIN member_copy AS m ON m.member_id = r.rater_id "
     "WHERE r.rating_id = :id AND m.person_id = :person"
+)
+_STANDING: Final = text(
+    "SELECT status, objective_id, count(*) AS suggestions FROM feedback "
+    "WHERE community_id = :community GROUP BY status, objective_id ORDER BY status, objective_id"
 )
 _WAITING: Final = text(
     """

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import pytest
+from sqlalchemy import text
+
 from coterie_chassis.testing import Harness
 from coterie_contracts.feedback import (
     FeedbackAccepted,
@@ -23,7 +26,8 @@ async def test_acceptance_needs_a_label_of_at_most_eighty_characters(
 ) -> None:
     item = await world.submit("ann")
     path = f"/feedback/{item}/accept"
-    for body in ({}, {"label": ""}, {"label": "x" * 81}, {"label": "ok", "surprise": 1}):
+    personal = {"label": "As ann@example.com wrote"}
+    for body in ({}, {"label": ""}, {"label": "x" * 81}, {"label": "ok", "surprise": 1}, personal):
         assert (await world.do("POST", path, body, as_=world.host)).status_code == 422
 
     await world.do("POST", path, {"label": "x" * 80}, as_=world.host, expect=200)
@@ -150,6 +154,25 @@ async def test_duplicates_form_a_star_of_depth_one_in_the_database_too(
         "not-found",
     )
     assert len(await h.published(FeedbackMerged)) == 1
+    merge = "UPDATE feedback SET status = 'duplicate', root_id = :root WHERE feedback_id = :id"
+    for values in ({"id": third, "root": twin}, {"id": root, "root": third}):
+        with pytest.raises(Exception, match="feedback_depth_one"):
+            async with h.database.begin() as uow:
+                await uow.execute(text(merge), values)
+
+
+async def test_an_erased_author_of_a_duplicate_is_named_no_more(h: Harness, world: World) -> None:
+    root, *twins = [await world.submit(name) for name in ("ann", "bob", "cem")]
+    for twin in twins:
+        await world.staff(twin, "merge", {"root_id": root})
+    await world.staff(root, "accept", {"label": "Lights"})
+    await world.staff(root, "plan")
+    await h.deliver(world.erased("bob"))
+
+    await world.implement(root)
+
+    (built,) = await h.published(FeedbackImplemented)
+    assert built.data.duplicate_author_ids == (world.member_id("cem"),)
 
 
 async def test_withdrawing_a_root_frees_its_duplicates(h: Harness, world: World) -> None:

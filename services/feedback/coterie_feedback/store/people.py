@@ -54,7 +54,7 @@ async def ranked_supporters(uow: UnitOfWork, feedback_id: UUID) -> list[UUID]:
 
 
 async def duplicate_authors(uow: UnitOfWork, root_id: UUID, author_id: UUID) -> list[UUID]:
-    """The authors of a root's duplicates, each once, without the root's own."""
+    """The authors of a root's duplicates, each once, without the root's own and the erased."""
     values = {"id": root_id, "author": author_id}
     return [row.author_id for row in await uow.rows(_DUPLICATE_AUTHORS, values)]
 
@@ -91,7 +91,7 @@ _SUPPORTERS: Final = text(
 )
 _DUPLICATE_AUTHORS: Final = text(
     "SELECT DISTINCT author_id FROM feedback WHERE root_id = :id AND author_id <> :author "
-    "ORDER BY author_id"
+    "AND author_id NOT IN (SELECT member_id FROM erased_member) ORDER BY author_id"
 )
 _FORGET: Final = (
     text("DELETE FROM feedback_text WHERE author_id = ANY(CAST(:ids AS uuid[]))"),

@@ -1,8 +1,9 @@
 """Tables. Every row that a route reads has its community's id.
 
 Members' words stand in `feedback_text` and `comment` and nowhere else; where they are missing the
-author was erased. They stand apart from `feedback` so that forgetting locks no suggestion. There
-are no foreign keys to `feedback`: its rows are never deleted, and a rating takes no lock on them.
+author was erased. They stand apart from `feedback` so that forgetting locks no suggestion. The one
+foreign key to `feedback` is that of a duplicate to its root, which has to be none itself: its rows
+are never deleted, and a rating takes no lock on them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     Float,
+    ForeignKeyConstraint,
     Index,
     Integer,
     Interval,
@@ -61,6 +63,12 @@ feedback: Final = Table(
     Column("reason", Text),
     Column("root_id", Uuid),
     Column("star_id", Uuid, Computed("coalesce(root_id, feedback_id)", persisted=True)),
+    Column("is_root", Boolean, Computed("root_id IS NULL", persisted=True)),
+    Column(
+        "of_root",
+        Boolean,
+        Computed("CASE WHEN root_id IS NOT NULL THEN true END", persisted=True),
+    ),
     Column("round", Integer, nullable=False),
     Column("implementation_id", Uuid),
     Column("submitted_at", _moment, nullable=False),
@@ -69,6 +77,12 @@ feedback: Final = Table(
     Column("sequence", Integer, nullable=False),
     CheckConstraint("(root_id IS NOT NULL) = (status = 'duplicate')", name="feedback_star"),
     CheckConstraint("root_id <> feedback_id", name="feedback_no_loop"),
+    UniqueConstraint("feedback_id", "is_root", name="feedback_root"),
+    ForeignKeyConstraint(
+        ["root_id", "of_root"],
+        ["feedback.feedback_id", "feedback.is_root"],
+        name="feedback_depth_one",
+    ),
     Index("feedback_of_community", "community_id", "submitted_at", "feedback_id"),
     Index("feedback_of_star", "star_id"),
     Index("feedback_of_author", "author_id"),

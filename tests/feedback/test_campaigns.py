@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
+import pytest
+from sqlalchemy import text
+
 from coterie_chassis.testing import Harness
+from coterie_contracts.community import ClockMode, CommunityStatus
 from coterie_contracts.feedback import CampaignClosed, CampaignLaunched, FeedbackSubmitted
 
 from .world import DAY, World, rule
@@ -105,3 +109,42 @@ async def test_members_see_what_was_launched_and_never_drafts(h: Harness, world:
     assert len((await h.get(path, as_=world.manager)).json()) == 1
     by_member = await world.do("POST", f"/campaigns/{draft}/launch", as_=world.who("ann"))
     assert rule(by_member) == "staff-only"
+
+
+@pytest.mark.parametrize(
+    ("change", "broken"),
+    [("retired", "unknown-objective"), ("closed", "community-closed")],
+)
+async def test_what_changed_since_the_draft_is_looked_at_when_it_is_launched(
+    h: Harness, world: World, change: str, broken: str
+) -> None:
+    campaign = await drafted(world)
+    retired = world.objective.model_copy(update={"retired": True})
+    changes = {
+        "retired": {"objectives": (retired,)},
+        "closed": {"status": CommunityStatus.CLOSED},
+    }
+    await h.deliver(world.opened(**changes[change]))
+
+    answer = await world.do("POST", f"/campaigns/{campaign}/launch", as_=world.manager)
+    body = {"community_id": world.community_id, "title": "x", "member_benefit": "y"}
+    again = await world.do("POST", "/campaigns", body, as_=world.manager)
+
+    assert rule(answer) == broken
+    assert rule(again) in {broken, "objective-needed"}
+    assert await h.published(CampaignLaunched) == []
+
+
+async def test_a_campaign_whose_time_is_over_takes_no_answer_before_the_sweep_either(
+    h: Harness,
+) -> None:
+    world = World(h, clock=ClockMode.WALL)
+    await world.begin("ann")
+    campaign = await launched(world)
+    async with h.database.begin() as uow:
+        await uow.execute(text("UPDATE campaign SET closes_at = now() - interval '1 second'"))
+    body = {"community_id": world.community_id, "text": "x", "campaign_id": campaign}
+
+    answer = await world.do("POST", "/feedback", body, as_=world.who("ann"))
+
+    assert rule(answer) == "no-such-campaign"

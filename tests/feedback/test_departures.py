@@ -38,6 +38,27 @@ async def test_a_departure_ends_open_look_agains_and_settles_the_round(
     assert len(await h.published(FeedbackUnconfirmed)) == 1
 
 
+@pytest.mark.parametrize("departure_first", [True, False])
+async def test_a_deadline_and_a_departure_after_it_leave_the_same_in_either_order(
+    h: Harness, world: World, departure_first: bool
+) -> None:
+    await world.built("ann")
+    due = world.now + 14 * DAY
+    world.now += 20 * DAY
+    left = world.left("ann")
+    if departure_first:
+        await h.deliver(left)
+        await h.sweep()
+    else:
+        await world.pass_time(0 * DAY)
+        await h.deliver(left)
+
+    (lapsed,) = await h.published(LookAgainLapsed)
+    (settled,) = await h.published(FeedbackUnconfirmed)
+    assert (lapsed.time, lapsed.data.not_askable) == (due, False)
+    assert (settled.time, settled.data.not_askable) == (due, False)
+
+
 async def test_people_who_leave_in_one_batch_settle_a_round_once(h: Harness, world: World) -> None:
     await world.built("ann", "bob", "cem", "dee")
     events = [world.left(name) for name in ("dee", "ann", "cem", "bob")]

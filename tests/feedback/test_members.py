@@ -10,7 +10,12 @@ import pytest
 from coterie_chassis.auth import Role
 from coterie_chassis.testing import Harness, person
 from coterie_contracts.community import CommunityStatus, Objective
-from coterie_contracts.feedback import CommentPosted, FeedbackSubmitted, FeedbackWithdrawn
+from coterie_contracts.feedback import (
+    CommentPosted,
+    FeedbackFacts,
+    FeedbackSubmitted,
+    FeedbackWithdrawn,
+)
 
 from .world import DAY, HOUR, World, rule
 
@@ -144,6 +149,7 @@ async def test_another_communitys_ids_do_not_exist(h: Harness, world: World) -> 
         ("POST", f"/contributions/{item}/appreciate", {}),
         ("GET", f"/communities/{world.community_id}/board", None),
         ("GET", f"/communities/{world.community_id}/todo", None),
+        ("GET", f"/communities/{world.community_id}/summary", None),
         ("GET", f"/communities/{world.community_id}/mine", None),
         ("GET", f"/communities/{world.community_id}/changes", None),
         ("GET", f"/communities/{world.community_id}/look-agains", None),
@@ -221,6 +227,31 @@ async def test_the_author_withdraws_before_acceptance_and_nobody_else(
     assert rule(too_late) == "wrong-state"
     assert [event.subject for event in await h.published(FeedbackWithdrawn)] == [item]
     assert (await world.see(item, world.who("bob")))["text"] is None
+
+
+async def test_a_duplicate_is_taken_back_until_its_root_is_accepted(
+    h: Harness, world: World
+) -> None:
+    root, early, late = [await world.submit(name) for name in ("ann", "bob", "cem")]
+    for twin in (early, late):
+        await world.staff(twin, "merge", {"root_id": root})
+    path = "/feedback/{}/withdraw"
+
+    taken = await world.do("POST", path.format(early), as_=world.who("bob"), expect=200)
+    await world.staff(root, "accept", {"label": "Lights"})
+    refused = await world.do("POST", path.format(late), as_=world.who("cem"))
+
+    assert (taken.json()["status"], taken.json()["root_id"]) == ("withdrawn", None)
+    assert rule(refused) == "wrong-state"
+    assert "accepted already" in refused.json()["detail"]
+    own = [e for e in await h.published(FeedbackFacts) if e.subject == early]
+    assert [(e.topic, e.sequence) for e in own] == [
+        ("feedback.submitted", 1),
+        ("feedback.merged", 2),
+        ("feedback.unmerged", 3),
+        ("feedback.withdrawn", 4),
+    ]
+    assert (await world.see(root))["duplicates"] == [str(late)]
 
 
 async def test_a_closed_community_takes_no_new_suggestions(h: Harness) -> None:

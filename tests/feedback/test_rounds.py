@@ -155,6 +155,18 @@ def test_a_member_who_goes_twice_goes_once() -> None:
     assert decision.drafts == ()
 
 
+def test_who_goes_after_their_deadline_is_left_to_it() -> None:
+    round_ = begun(planned(AUTHOR), invited(AUTHOR))
+
+    round_, decision = rounds.mark_gone(round_, AUTHOR, cause(NOON + 14 * DAY))
+
+    assert (decision.look_agains, decision.drafts) == ((), ())
+    round_, decision = lapsed(round_, AUTHOR)
+    body = outcome(decision)
+    assert isinstance(body, FeedbackUnconfirmed)
+    assert not body.not_askable, "there was somebody to ask"
+
+
 @pytest.mark.parametrize(
     ("satisfied", "expected"), [(True, FeedbackVerified), (False, FeedbackReopened)]
 )

@@ -80,7 +80,7 @@ class SuggestionMachine(RuleBasedStateMachine):
 
     @rule()
     def withdraw(self) -> None:
-        self.attempt(lambda: suggestion.withdraw(self.item, cause(), []))
+        self.attempt(lambda: suggestion.withdraw(self.item, cause(), [], self.root))
 
     @rule(supporters=st.integers(0, 3), gone=st.booleans())
     def implement(self, supporters: int, gone: bool) -> None:

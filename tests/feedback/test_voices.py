@@ -7,7 +7,8 @@ from uuid import UUID, uuid5
 import pytest
 from sqlalchemy import select
 
-from coterie_chassis.testing import Harness
+from coterie_chassis.auth import Role
+from coterie_chassis.testing import Harness, person
 from coterie_contracts.feedback import (
     ContributionAppreciated,
     ContributionKind,
@@ -257,4 +258,40 @@ async def test_a_rating_told_again_with_its_time_changes_nothing_though_the_rate
         told.append(await world.rate(item, "bob", value))
 
     assert [answer.status_code for answer in told] == [200, 200]
+    assert await h.published() == before
+
+
+async def test_who_became_staff_speaks_as_the_team_and_no_more_as_a_member(
+    h: Harness, world: World
+) -> None:
+    item = await world.submit("ann")
+    bob = person("bob", Role.MEMBER, Role.HOST, Role.IMPORTER, brand=world.brand_id)
+
+    rating = await world.do("PUT", f"/contributions/{item}/rating", {"value": 1}, as_=bob)
+    support = await world.do("PUT", f"/feedback/{item}/support", {}, as_=bob)
+    body = {"community_id": world.community_id, "text": "x"}
+    submitted = await world.do("POST", "/feedback", body, as_=bob)
+    said = await world.do("POST", f"/feedback/{item}/comments", {"text": "x"}, as_=bob)
+
+    assert {rule(answer) for answer in (rating, support, submitted)} == {"members-only"}
+    assert said.json()["author"] == "team"
+    assert (await world.see(item, bob))["asks"] is None
+
+
+async def test_an_appreciation_told_again_changes_nothing(
+    h: Harness, world: World, forget_keys: object
+) -> None:
+    item = await world.submit("ann")
+    path, then = f"/contributions/{item}/appreciate", world.now
+    told = [(then, True), (then + HOUR, False)]
+    for world.now, value in told:
+        await world.do("POST", path, {"appreciated": value}, as_=world.host, expect=200)
+    world.now += DAY
+    await world.submit("ann")
+    before = await h.published()
+    await forget_keys()  # type: ignore[operator]
+
+    for world.now, value in told:
+        await world.do("POST", path, {"appreciated": value}, as_=world.host, expect=200)
+
     assert await h.published() == before

@@ -81,8 +81,11 @@ def check_reader(caller: Caller, what: str) -> None:
 
 
 def acting_member(call: Call, caller: Caller, what: str = SUGGESTION) -> UUID:
-    """The member that the caller acts as. Raises `Forbidden` or `NotFound`."""
-    if caller.staff and caller.standing is None:
+    """The member that the caller acts as; staff act as none, whatever seat they once had.
+
+    Raises `Forbidden` or `NotFound`.
+    """
+    if caller.staff:
         raise Forbidden("members-only", "Only members do this; staff answer as the team.")
     in_good_standing(caller.standing, what)
     call.require(Role.MEMBER)

@@ -16,7 +16,7 @@ from coterie_feedback.api.callers import caller_in, check_reader, check_staff, k
 from coterie_feedback.api.deeds import NothingMore
 from coterie_feedback.domain import campaigns
 from coterie_feedback.domain.campaigns import LASTS, Campaign, CampaignStatus
-from coterie_feedback.domain.submission import objective_of
+from coterie_feedback.domain.submission import check_open, objective_of
 from coterie_feedback.store import campaigns as store
 
 __all__ = ["api"]
@@ -80,6 +80,7 @@ async def draft_campaign(call: Call, body: DraftCampaign) -> Done:
     if (known := await store.read_campaign(call.uow, campaign_id)) is not None:
         return Done(campaign_id, known.version)
     community = await known_community(call, body.community_id)
+    check_open(community.status)
     objective_id = objective_of(community.objectives, body.objective_id, outside=False)
     if objective_id is None:
         raise Refusal("objective-needed", "A campaign names one objective; there is none now.")
@@ -104,6 +105,9 @@ async def launch_campaign(call: Call, campaign_id: UUID, body: NothingMore | Non
     if campaign.status is CampaignStatus.LAUNCHED:
         return _done(campaign)
     call.expect(campaign.version)
+    community = await known_community(call, campaign.community_id)
+    check_open(community.status)
+    objective_of(community.objectives, campaign.objective_id, outside=False)
     another = await store.another_runs(call.uow, campaign)
     people = await circle.active_members(call.uow, campaign.community_id)
     audience = tuple(one.member_id for one in people)

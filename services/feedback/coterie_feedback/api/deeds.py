@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from coterie_chassis.decisions import Draft, Forbidden, Refusal
+from coterie_chassis.decisions import Cause, Draft, Forbidden, Refusal
 from coterie_chassis.http import Api, Call, CommandBody, Done
 from coterie_contracts.community import Objective
 from coterie_contracts.feedback import CommentPosted
@@ -62,7 +62,7 @@ async def submit(call: Call, body: SubmitFeedback) -> Done:
     member_id = acting_member(call, caller, "community")
     community = await known_community(call, body.community_id)
     submission.check_open(community.status)
-    objective_id = await _objective(call, body, member_id, community.objectives)
+    objective_id = await _objective(call, cause, body, member_id, community.objectives)
     day = local_day(cause.at, zone_of(caller.time_zone or "", community.time_zone))
     if not await count_submission(call.uow, body.community_id, member_id, day):
         raise submission.too_many()
@@ -119,16 +119,20 @@ async def withdraw(call: Call, feedback_id: UUID, body: NothingMore | None = Non
     caller = await caller_in(call, known.community_id)
     if acting_member(call, caller) != known.author_id:
         raise Forbidden("not-the-author", "Only the author takes a suggestion back.")
-    item, duplicates = await lock_star(call.uow, known.community_id, feedback_id)
+    item, duplicates, root = await lock_star(call.uow, known.community_id, feedback_id)
     call.expect(item.version)
-    decision = suggestion.withdraw(item, cause, duplicates)
+    decision = suggestion.withdraw(item, cause, duplicates, root)
     await save(call.uow, [decision])
-    after = decision.suggestions[0]
+    after = next(s for s in reversed(decision.suggestions) if s.feedback_id == feedback_id)
     return Done(feedback_id, after.version, after.sequence)
 
 
 async def _objective(
-    call: Call, body: SubmitFeedback, member_id: UUID, objectives: Sequence[Objective]
+    call: Call,
+    cause: Cause,
+    body: SubmitFeedback,
+    member_id: UUID,
+    objectives: Sequence[Objective],
 ) -> UUID | None:
     """The objective that a suggestion serves: its campaign's, or by the rules for members."""
     if body.campaign_id is None:
@@ -136,7 +140,7 @@ async def _objective(
     campaign = await read_campaign(call.uow, body.campaign_id)
     if campaign is not None and campaign.community_id != body.community_id:
         campaign = None
-    objective_id = joined(campaign, member_id).objective_id
+    objective_id = joined(campaign, member_id, cause.at).objective_id
     if body.outside or body.objective_id not in (None, objective_id):
         raise Refusal("campaign-has-objective", "An answer to a campaign serves its objective.")
     return objective_id

@@ -116,7 +116,8 @@ async def appreciate(call: Call, contribution_id: UUID, body: Appreciate | None 
     await check_staff(call, cause, CONTRIBUTION)
     value = (body or Appreciate()).appreciated
     voices.check_appreciable(contribution)
-    sequence = await store.appreciate(call.uow, contribution, value=value, at=cause.at)
+    at = call.told_time() or cause.at
+    sequence = await store.appreciate(call.uow, contribution, value=value, at=at)
     if sequence is not None:
         call.uow.publish(cause, voices.appreciated(contribution, value, sequence))
     return Done(contribution_id)

@@ -98,10 +98,14 @@ def restarted(campaign: Campaign, at: datetime) -> Campaign:
     return replace(campaign, closes_at=at + campaign.lasts, version=campaign.version + 1)
 
 
-def joined(campaign: Campaign | None, member_id: UUID) -> Campaign:
-    """The campaign that a suggestion of this member answers, if it asks them now."""
-    if campaign is None or campaign.status is not CampaignStatus.LAUNCHED:
+def joined(campaign: Campaign | None, member_id: UUID, at: datetime) -> Campaign:
+    """The campaign that a suggestion of this member answers, if it asks them at `at`."""
+    if campaign is None or campaign.status is not CampaignStatus.LAUNCHED or _is_over(campaign, at):
         raise Refusal("no-such-campaign", "There is no such campaign running here.")
     if member_id not in campaign.audience:
         raise Refusal("not-in-audience", "This campaign asks those who were members at its launch.")
     return campaign
+
+
+def _is_over(campaign: Campaign, at: datetime) -> bool:
+    return campaign.closes_at is not None and at >= campaign.closes_at

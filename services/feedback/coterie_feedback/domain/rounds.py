@@ -158,9 +158,12 @@ def lapse(round_: Round, look_again_id: UUID, cause: Cause) -> tuple[Round, Deci
 
 
 def mark_gone(round_: Round, member_id: UUID, cause: Cause) -> tuple[Round, Decision]:
-    """A member of the round left, was removed or erased: they are not waited for."""
+    """A member of the round left, was removed or erased: they are not waited for.
+
+    Whose deadline had come before is left to it, so that it does not matter which is read first.
+    """
     mine = [one for one in round_.look_agains if one.member_id == member_id]
-    if not mine:
+    if not mine or cause.at >= mine[0].due_at:
         return round_, Decision(cause=cause)
     return _close(round_, mine[0], cause, LookState.NOT_ASKABLE)
 

@@ -39,7 +39,7 @@ def objective_of(
 
 
 def check_open(status: CommunityStatus) -> None:
-    """A closed community takes no new suggestions."""
+    """A closed community takes no new suggestions and calls for none."""
     if status is CommunityStatus.CLOSED:
         raise Refusal("community-closed", "This community is closed.")
 

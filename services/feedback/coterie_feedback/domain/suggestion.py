@@ -153,8 +153,21 @@ def decline(suggestion: Suggestion, cause: Cause, *, reason: str) -> Decision:
     )
 
 
-def withdraw(suggestion: Suggestion, cause: Cause, duplicates: Sequence[Suggestion]) -> Decision:
-    """The author takes it back before acceptance; its duplicates stand on their own again."""
+def withdraw(
+    suggestion: Suggestion,
+    cause: Cause,
+    duplicates: Sequence[Suggestion],
+    root: Suggestion | None = None,
+) -> Decision:
+    """The author takes it back before acceptance; its duplicates stand on their own again.
+
+    A duplicate shares the fate of its `root`: it can be taken back until that one is accepted.
+    """
+    if suggestion.status is Status.DUPLICATE and root is not None:
+        if root.status is not Status.SUBMITTED:
+            raise Refusal("wrong-state", f"What it was joined to is {_words(root.status)} already.")
+        alone = unmerge(suggestion, cause)
+        return alone.then(withdraw(alone.suggestions[-1], cause, ()))
     body = FeedbackWithdrawn(**suggestion.facts)
     decision = moved(suggestion, cause, Status.WITHDRAWN, Deed.WITHDRAWN, body, by=Hand.AUTHOR)
     for duplicate in duplicates:
@@ -224,9 +237,13 @@ def check(suggestion: Suggestion, status: Status, deed: Deed) -> None:
     before = ", ".join(s.value for s in Status if status in NEXT[s])
     raise Refusal(
         "wrong-state",
-        f"This suggestion is {suggestion.status.value.replace('_', ' ')}; "
+        f"This suggestion is {_words(suggestion.status)}; "
         f"only one that is {before.replace('_', ' ')} can be {deed.value}.",
     )
+
+
+def _words(status: Status) -> str:
+    return status.value.replace("_", " ")
 
 
 def _decision(

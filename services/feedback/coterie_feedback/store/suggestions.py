@@ -61,21 +61,22 @@ async def lock_with_clock(
 
 
 async def lock_star(
-    uow: UnitOfWork, community_id: UUID, root_id: UUID
-) -> tuple[Suggestion, list[Suggestion]]:
-    """A root with all its duplicates, locked.
+    uow: UnitOfWork, community_id: UUID, feedback_id: UUID
+) -> tuple[Suggestion, list[Suggestion], Suggestion | None]:
+    """A suggestion with all its duplicates and the root that it was merged into, locked.
 
-    Raises `Refusal` 409 where a duplicate was merged while the lock was awaited: locking it then
-    would break the order.
+    Raises `Refusal` 409 where one was merged while the lock was awaited: locking it then would
+    break the order.
     """
     await uow.execute(_HOLD_CLOCK, {"community": community_id})
-    ids = {root_id, *(row.feedback_id for row in await uow.rows(_DUPLICATES, {"id": root_id}))}
+    ids = {feedback_id, *(row.feedback_id for row in await uow.rows(_STAR, {"id": feedback_id}))}
     found = await lock(uow, ids)
-    now = {row.feedback_id for row in await uow.rows(_DUPLICATES, {"id": root_id})}
+    now = {row.feedback_id for row in await uow.rows(_STAR, {"id": feedback_id})}
     if not now <= ids:
         raise Refusal("lost-race", "A duplicate was merged just now; please try again.")
-    root = found.pop(root_id)
-    return root, [one for one in found.values() if one.root_id == root_id]
+    item = found.pop(feedback_id)
+    duplicates = [one for one in found.values() if one.root_id == feedback_id]
+    return item, duplicates, found.get(item.root_id) if item.root_id is not None else None
 
 
 async def has_duplicates(uow: UnitOfWork, feedback_id: UUID) -> bool:
@@ -211,6 +212,10 @@ _LOCK: Final = text(
 )
 _HOLD_CLOCK: Final = text("SELECT 1 FROM community_clock WHERE community_id = :community FOR SHARE")
 _DUPLICATES: Final = text("SELECT feedback_id FROM feedback WHERE root_id = :id")
+_STAR: Final = text(
+    "SELECT feedback_id FROM feedback WHERE root_id = :id "
+    "UNION ALL SELECT root_id FROM feedback WHERE feedback_id = :id AND root_id IS NOT NULL"
+)
 _WAS_CAUSED: Final = text(
     "SELECT 1 FROM feedback_change WHERE feedback_id = :id AND cause_id = :cause LIMIT 1"
 )

@@ -203,14 +203,14 @@ _MARK: Final = text(
     VALUES (:id, :community, :value, :at, 1)
     ON CONFLICT (contribution_id) DO UPDATE
     SET appreciated = true, changed_at = excluded.changed_at, sequence = known.sequence + 1
-    WHERE NOT known.appreciated
+    WHERE NOT known.appreciated AND excluded.changed_at >= known.changed_at
     RETURNING sequence
     """
 )
 _UNMARK: Final = text(
     "UPDATE appreciation SET appreciated = :value, changed_at = :at, sequence = sequence + 1 "
     "WHERE contribution_id = :id AND community_id = :community AND appreciated "
-    "RETURNING sequence"
+    "AND changed_at <= :at RETURNING sequence"
 )
 _ADD_COMMENT: Final = text(
     "INSERT INTO comment (comment_id, feedback_id, community_id, author_id, text, posted_at) "

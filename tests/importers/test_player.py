@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from io import StringIO
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from coterie_local.importers.plan import Fate, Plan, StepKind, Why, in_order
 from coterie_local.importers.player import Player
 from coterie_local.importers.polis import plan_polis
-from coterie_local.importers.report import Report
+from coterie_local.importers.report import Report, render
 from coterie_local.importers.stackexchange_plan import plan_stackexchange
 from coterie_local.importers.transport import Unreachable
 
@@ -237,6 +239,23 @@ async def test_applications_of_one_instant_are_sent_one_by_one_and_votes_togethe
     await Player(plan, platform.client(), at_once=3).play()
     assert platform.most_at_once["applications"] == 1
     assert platform.most_at_once["rating"] == 3
+
+
+async def test_a_report_reads_without_a_cut_word_and_names_every_reason(crowded: Plan) -> None:
+    report = await _play(crowded, Scripted())
+    console = Console(width=80, record=True, file=StringIO())
+    console.print(render(report))
+    shown = console.export_text()
+    assert "…" not in shown
+    assert " 0 of them not accounted for" in shown
+    reasons = {
+        reason.replace("-", " ")
+        for counts in report.accounting.fates.values()
+        for fate, reason in counts
+        if fate is not Fate.PLAYED
+    }
+    assert len(reasons) > 5
+    assert [reason for reason in reasons if reason not in shown] == []
 
 
 async def test_progress_counts_every_step(named: Plan) -> None:

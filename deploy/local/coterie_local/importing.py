@@ -16,13 +16,12 @@ from urllib.parse import urlsplit
 
 import httpx2
 from rich.console import Console
-from rich.table import Table
 
 from coterie_local.audit import Report as AuditReport
 from coterie_local.audit import audit_kafka
 from coterie_local.data_folder import DataFolder, Running, running_in
 from coterie_local.importers.plan import BrokenHistory, Plan
-from coterie_local.importers.report import Report
+from coterie_local.importers.report import Report, render
 from coterie_local.importers.run import events_expected, import_history, journal_of
 from coterie_local.importers.transport import Unreachable
 from coterie_local.kafka import missing_parts
@@ -150,7 +149,7 @@ def import_into(target: Target, plan: Plan, console: Console) -> tuple[Report, A
             )
         except Unreachable as away:
             raise LocalFault(f"{away}; the same command goes on where it stopped") from None
-    console.print(_table(report))
+    console.print(render(report))
     if target.kafka is None:
         console.print("Not audited: `coterie audit --kafka HOST:PORT` judges that platform's log.")
         return report, None
@@ -171,20 +170,3 @@ def _refuse_if_too_large(plan: Plan, running: Running) -> None:
             f"this history leads to about {events:,} events and the embedded broker of the "
             f"platform that runs holds {EMBEDDED_EVENTS:,}: start it with --kafka apache"
         )
-
-
-def _table(report: Report) -> Table:
-    table = Table(title=f"{report.community}: what became of every row", title_justify="left")
-    for heading in ("file", "rows", "played", "refused", "skipped", "most often because"):
-        table.add_column(heading, justify="left" if heading in {"file"} else "right")
-    for file, told in report.as_json()["files"].items():
-        reasons = told["refused"] | told["skipped"]
-        table.add_row(
-            file,
-            f"{told['rows']:,}",
-            f"{told['played']:,}",
-            f"{sum(told['refused'].values()):,}",
-            f"{sum(told['skipped'].values()):,}",
-            max(reasons, key=reasons.__getitem__, default=""),
-        )
-    return table

@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
 from coterie_local.importers.plan import Accounting, Fate
 
 
@@ -74,3 +78,33 @@ def file_report(accounting: Accounting, file: str) -> dict[str, Any]:
         "refused": by_fate[Fate.REFUSED],
         "skipped": by_fate[Fate.SKIPPED],
     }
+
+
+def render(report: Report) -> RenderableType:
+    """Every row of the source for people: how many were played, and why the others were not."""
+    files = report.as_json()["files"]
+    table = Table(title=f"{report.community}: what became of every row", title_justify="left")
+    for heading in ("file", "rows", "played", "refused", "skipped"):
+        table.add_column(heading, justify="left" if heading == "file" else "right")
+    reasons = Table(title="Why the others were not played", title_justify="left")
+    for heading in ("file", "rows", "fate", "why"):
+        reasons.add_column(heading, justify="right" if heading == "rows" else "left")
+    for file, told in files.items():
+        fates = {fate: told[fate] for fate in ("refused", "skipped")}
+        sums = [sum(why.values()) for why in fates.values()]
+        table.add_row(file, *(f"{count:,}" for count in (told["rows"], told["played"], *sums)))
+        for fate, whys in fates.items():
+            for why, count in sorted(whys.items(), key=lambda one: -one[1]):
+                reasons.add_row(file, f"{count:,}", fate, why.replace("-", " "))
+    rows = sum(told["rows"] for told in files.values())
+    left = sum(report.accounting.open_rows().values())
+    simulated = ", ".join(f"{count:,} {what}" for what, count in sorted(report.simulated.items()))
+    states = ", ".join(f"{n:,} {state}" for state, n in sorted(report.feedback_by_state.items()))
+    return Group(
+        table,
+        reasons,
+        Text(f"{rows:,} rows, {left:,} of them not accounted for"),
+        Text(f"simulated, since the source does not say it: {simulated}"),
+        Text(f"at most {report.members_at_most:,} members at once; suggestions: {states}"),
+        Text(f"{report.commands:,} commands in {report.seconds:.0f} s"),
+    )

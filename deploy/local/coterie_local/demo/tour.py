@@ -21,6 +21,7 @@ __all__ = ["commands", "first_steps", "requests"]
 
 _KEY: Final = "tour"
 _SEASON: Final = "2026-Q1"
+_TELLING: Final = "ratio"  # a reason that most of the guard's steps come before
 
 
 def first_steps(platform: Platform) -> list[Request]:
@@ -91,11 +92,11 @@ def commands(platform: Platform, loaded: Loaded) -> Iterator[str]:
     """Arguments of `coterie` to try, with real ids."""
     home = f"/communities/{loaded.community_id}"
     look = _Look(platform, home)
-    if (built := look.first(FEEDBACK, f"{home}/board?status=verified&limit=1")) is not None:
+    for built in look.page(FEEDBACK, f"{home}/board?status=verified&limit=1"):
         yield f"story {built['feedback_id']}"
-    decided = look.first(NOTIFICATIONS, f"{home}/decisions?outcome=suppressed&limit=1")
-    if decided is not None:
-        yield f"why {decided['notification_id']}"
+    withheld = look.page(NOTIFICATIONS, f"{home}/decisions?outcome=suppressed&limit=100")
+    for decided in sorted(withheld, key=lambda one: one["reason"] != _TELLING)[:1]:
+        yield f"why {decided['id']}"
     yield "audit"
 
 
@@ -114,10 +115,10 @@ class _Look:
                 return str(item["path"])
         return None
 
-    def first(self, service: str, path: str) -> dict[str, Any] | None:
-        """The first item of a page."""
+    def page(self, service: str, path: str) -> list[dict[str, Any]]:
+        """The items of a page."""
         items: list[dict[str, Any]] = (self._see(service, path) or {"items": []})["items"]
-        return items[0] if items else None
+        return items
 
     def _see(self, service: str, path: str) -> Any:
         try:

@@ -11,7 +11,10 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+FOLDERS: Final = ("chassis", "contracts", "deploy", "docs", "replay", "services")
+DOCUMENTS: Final = sorted(
+    [*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))]
+)
 _LINK: Final = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 _PATH: Final = re.compile(r"`((?:chassis|contracts|deploy|docs|services|tests)/[\w./-]*[\w/])`")
 _COMMAND: Final = re.compile(
@@ -19,7 +22,7 @@ _COMMAND: Final = re.compile(
 )
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(document: Path) -> None:
     text = document.read_text()
     missing = [link for link in _LINK.findall(text) if not (document.parent / link).exists()]

@@ -6,65 +6,47 @@ immediate. A fault of this machine is one line that says what to do, and exit co
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 from uuid import UUID
 
 import psutil
 import typer
-from rich.console import Console
 
+from coterie_local.import_commands import imports
 from coterie_local.interruptible import Interruptible
+from coterie_local.options import (
+    DATA,
+    Data,
+    Kafka,
+    PortBase,
+    Postgres,
+    ReportFile,
+    check_report,
+    console,
+    keep_report,
+)
 from coterie_local.processes import LocalFault
 
 if TYPE_CHECKING:
-    from coterie_local.importers.plan import Plan
     from coterie_local.platform import Options, Platform
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(name="coterie", no_args_is_help=True, pretty_exceptions_enable=False)
-imports = typer.Typer(no_args_is_help=True, help="Play a real community's history.")
 app.add_typer(imports, name="import")
-console = Console(highlight=False)
 _CHECK_S: Final = 0.5
-_LAST_BASE: Final = 65_532
 
-Data = Annotated[Path, typer.Option(help="everything that the platform keeps lies here")]
-Kafka = Annotated[str, typer.Option(help="embedded | apache | HOST:PORT", metavar="BROKER")]
-Postgres = Annotated[str, typer.Option(help="embedded | URL of a role that may create databases")]
-PortBase = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        max=_LAST_BASE,
-        help="first of four ports; without it free ones, kept if possible",
-    ),
-]
 Bootstrap = Annotated[
     str | None, typer.Option("--kafka", help="HOST:PORT; default: the platform on --data")
 ]
-ImportData = Annotated[
-    Path | None, typer.Option("--data", help="of the platform; default: .coterie/histories")
-]
-ImportKafka = Annotated[
-    str | None,
-    typer.Option("--kafka", help="apache | embedded | HOST:PORT; default: apache where it can run"),
-]
-Url = Annotated[
-    str | None, typer.Option(help="of membership of a running platform, http://HOST:PORT")
-]
-ReportFile = Annotated[Path | None, typer.Option(help="also write the report as JSON")]
-DATA: Final = Path(".coterie")
 
 
 def main() -> None:
@@ -122,14 +104,14 @@ def demo(
     """Play a season of one community, tell what came of it, audit it, and stop."""
     from coterie_local.demo.play import run_demo  # noqa: PLC0415 - see the module's docstring
 
-    _writable(report)
+    check_report(report)
     told = None
     with Interruptible(), temporary(data) as folder:
         options = _options(folder, kafka, postgres, port_base)
         told = run_demo(console, options, members=members, seed=seed)
     if told is None:
         raise LocalFault("the demo was interrupted; nothing was left running")
-    _write(report, told.to_json())
+    keep_report(report, told.to_json())
     if not told.audit.ok(require_facts=True):
         raise typer.Exit(1)
     console.print("Next: [bold]make up[/] keeps it running for you; docs/index.md is the map.")
@@ -145,10 +127,10 @@ def audit(
     from coterie_local.audit import audit_kafka  # noqa: PLC0415
     from coterie_local.log import read_kafka  # noqa: PLC0415
 
-    _writable(report)
+    check_report(report)
     found = read_kafka(_bootstrap(kafka, data), audit_kafka)
     console.print(found.render())
-    _write(report, found.to_json())
+    keep_report(report, found.to_json())
     if not found.ok():
         raise typer.Exit(1)
 
@@ -203,77 +185,6 @@ def why(
     if (running := running_in(data)) is None:
         raise LocalFault(f"no platform runs on {data}: start one with `coterie up`")
     explain(console, running, data, notification_id)
-
-
-@imports.command("stackexchange")
-def import_stackexchange(
-    folder: Annotated[Path, typer.Argument(help="the dump's folder")],
-    *,
-    capacity: Annotated[int, typer.Option(min=1, help="seats of the community")] = 100,
-    data: ImportData = None,
-    kafka: ImportKafka = None,
-    url: Url = None,
-    report: ReportFile = None,
-) -> None:
-    """Play a Stack Exchange dump: who joins, posts, votes, and what became of each request."""
-    from coterie_local.importers.stackexchange_plan import plan_stackexchange  # noqa: PLC0415
-
-    _import(lambda: plan_stackexchange(folder, capacity=capacity), data, kafka, url, report)
-
-
-@imports.command("polis")
-def import_polis(
-    folder: Annotated[Path, typer.Argument(help="the folder of comments.csv and votes.csv")],
-    *,
-    data: ImportData = None,
-    kafka: ImportKafka = None,
-    url: Url = None,
-    report: ReportFile = None,
-) -> None:
-    """Play a Polis conversation: its named votes become ratings."""
-    from coterie_local.importers.polis import plan_polis  # noqa: PLC0415
-
-    _import(lambda: plan_polis(folder), data, kafka, url, report)
-
-
-def _import(
-    read: Callable[[], Plan],
-    data: Path | None,
-    kafka: str | None,
-    url: str | None,
-    report: Path | None,
-) -> None:
-    from coterie_local import importing  # noqa: PLC0415
-
-    _writable(report)
-    plan = importing.read_history(read)
-    outcome = None
-    with Interruptible():
-        if url is not None:
-            target = importing.joined(url, plan, data or DATA)
-            outcome = importing.import_into(target, plan, console)
-        else:
-            with importing.started(plan, data or DATA / "histories", kafka, console) as target:
-                outcome = importing.import_into(target, plan, console)
-    if outcome is None:
-        raise LocalFault("the import was interrupted; the same command goes on where it stopped")
-    told, audited = outcome
-    _write(report, told.as_json() | {"audit": None if audited is None else audited.to_json()})
-    if not told.complete or (audited is not None and not audited.ok()):
-        raise typer.Exit(1)
-
-
-def _writable(report: Path | None) -> None:
-    """Refuse before the work what could not be written after it."""
-    if report is None:
-        return
-    if report.is_dir() or not os.access(report.parent, os.W_OK):
-        raise LocalFault(f"--report {report} cannot be written: name a file in a folder of yours")
-
-
-def _write(report: Path | None, told: Mapping[str, Any]) -> None:
-    if report is not None:
-        report.write_text(json.dumps(told, indent=2, default=str) + "\n")
 
 
 @contextmanager

@@ -19,12 +19,14 @@ from rich.console import Console
 
 from coterie_local.audit import Report as AuditReport
 from coterie_local.audit import audit_kafka
+from coterie_local.brokers import is_address
 from coterie_local.data_folder import DataFolder, Running, running_in
 from coterie_local.importers.plan import BrokenHistory, Plan
 from coterie_local.importers.report import Report, render
 from coterie_local.importers.run import events_expected, import_history, journal_of
 from coterie_local.importers.transport import Unreachable
 from coterie_local.kafka import missing_parts
+from coterie_local.log import read_kafka
 from coterie_local.platform import SERVICES, Options, Platform
 from coterie_local.processes import LocalFault
 from coterie_local.progress import Progress
@@ -83,10 +85,11 @@ def started(plan: Plan, data: Path, kafka: str | None, console: Console) -> Iter
         yield Target(platform.urls, platform.tokens, data, platform.kafka)
 
 
-def joined(url: str, plan: Plan, data: Path) -> Target:
+def joined(url: str, plan: Plan, data: Path, kafka: str | None = None) -> Target:
     """The platform whose membership service is at `url`, with the keys of `data`.
 
-    That of `data` is known whole; of another one, the services have four consecutive ports.
+    That of `data` is known whole; of another one, the services have four consecutive ports, and
+    `kafka` is the broker's address where its log is to be audited.
     Raises `LocalFault` where one of them does not answer, or is none of ours.
     """
     try:
@@ -94,6 +97,8 @@ def joined(url: str, plan: Plan, data: Path) -> Target:
         host, port = parts.hostname, parts.port
     except ValueError:
         host = port = None
+    if kafka is not None and not is_address(kafka):
+        raise LocalFault(f"--kafka {kafka!r} is not HOST:PORT, which goes with --url")
     if host is None or port is None or parts.scheme not in {"http", "https"}:
         raise LocalFault(f"--url {url!r} is not http://HOST:PORT of the membership service")
     running = running_in(data)
@@ -108,7 +113,7 @@ def joined(url: str, plan: Plan, data: Path) -> Target:
     }
     for name, address in addresses.items():
         _meet(name, address)
-    return Target(addresses, TokenIssuer(data / "tokens"), data, None)
+    return Target(addresses, TokenIssuer(data / "tokens"), data, kafka)
 
 
 def _meet(name: str, address: str) -> None:
@@ -154,7 +159,7 @@ def import_into(target: Target, plan: Plan, console: Console) -> tuple[Report, A
         console.print("Not audited: `coterie audit --kafka HOST:PORT` judges that platform's log.")
         return report, None
     console.print("Auditing the log …")
-    found = asyncio.run(audit_kafka(target.kafka, _nothing_more))
+    found = read_kafka(target.kafka, lambda at: audit_kafka(at, _nothing_more))
     console.print(found.render())
     return report, found
 

@@ -137,8 +137,9 @@ class DataFolder:
     def recall(self, name: str) -> dict[str, object]:
         """What was kept under `name`, or nothing."""
         with suppress(OSError, json.JSONDecodeError):
-            known: dict[str, object] = json.loads((self.path / f"{name}.json").read_text())
-            return known
+            known = json.loads((self.path / f"{name}.json").read_text())
+            if isinstance(known, dict):
+                return known
         return {}
 
 

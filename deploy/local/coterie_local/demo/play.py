@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ def play_once(console: Console, platform: Platform) -> Loaded:
         ids = UUID(str(known["community_id"])), UUID(str(known["ada"]))
         return Loaded(*ids, int(str(known["take"])))
     take = _next_take(platform)
-    again = "" if take == 1 else ", anew, since the last time was cut short"
+    again = ", anew, since the last time was cut short" if "take" in known else ""
     console.print(f"Loading a community, once{again}:")
 
     async def load() -> Loaded:
@@ -102,8 +103,15 @@ def play_once(console: Console, platform: Platform) -> Loaded:
 
 
 def _next_take(platform: Platform) -> int:
-    """Which play on this data folder it will be; counted before it begins."""
-    take = int(str(platform.folder.recall("demo").get("take", 0))) + 1
+    """Which play on this data folder it will be; counted before it begins.
+
+    Parts that run elsewhere may hold plays that this folder knows nothing of: the count begins
+    at a number that none of them had.
+    """
+    options = platform.options
+    ours = options.postgres == "embedded" and options.kafka in {"embedded", "apache"}
+    before = 0 if ours else int(time.time())
+    take = int(str(platform.folder.recall("demo").get("take", before))) + 1
     platform.folder.remember("demo", {"take": take})
     return take
 

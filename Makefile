@@ -24,14 +24,15 @@ install: .venv/installed ## Install everything into the project's own .venv
 		{ echo "Coterie needs Python 3.11 or later: pass PYTHON=/path/to/python3.11"; exit 1; }
 	@command -v uv >/dev/null || test -x $(BIN)/uv || \
 		{ $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet uv; }
-	$(UV) sync --quiet --python $(PYTHON) --all-packages --locked --inexact
+	@echo "Installing what is needed into .venv, once; the first time it may take a minute or two"
+	@$(UV) sync --quiet --python $(PYTHON) --all-packages --locked --inexact
 	@touch $@
 
 demo: install ## Play a season of a community through the whole platform, then audit it
-	$(BIN)/coterie demo
+	@$(BIN)/coterie demo
 
 up: install ## Start the platform and keep it up until Ctrl-C
-	$(BIN)/coterie up
+	@$(BIN)/coterie up
 
 kafka: install ## Fetch Apache Kafka for the tests, where Java and Maven are there
 	@if command -v java >/dev/null && command -v mvn >/dev/null; then \

@@ -66,6 +66,12 @@ community: Final = Table(
     Column("sequence", BigInteger, nullable=False),
     CheckConstraint("held <= seat_limit", name="seats_within_limit"),
     CheckConstraint("held >= 0", name="seats_not_negative"),
+    CheckConstraint("seat_limit >= capacity", name="limit_not_below_capacity"),
+    CheckConstraint(
+        "status <> 'open' OR jsonb_array_length(jsonb_path_query_array("
+        "objectives, '$[*] ? (@.retired == false)')) BETWEEN 1 AND 2",
+        name="open_with_objectives",
+    ),
 )
 
 requirements: Final = Table(
@@ -99,6 +105,13 @@ application: Final = Table(
     Column("reapply_after", _moment),
     Column("version", BigInteger, nullable=False),
     Column("sequence", BigInteger, nullable=False),
+    CheckConstraint(
+        "(status = 'offered') = (offer_expires_at IS NOT NULL)", name="offer_has_an_end"
+    ),
+    CheckConstraint(
+        "status NOT IN ('waitlisted', 'offered') OR enqueued_at IS NOT NULL",
+        name="line_has_an_order",
+    ),
     Index(
         "one_live_application",
         "community_id",
@@ -153,6 +166,7 @@ invitation: Final = Table(
     Column("version", BigInteger, nullable=False),
     Column("sequence", BigInteger, nullable=False),
     CheckConstraint("uses <= max_uses", name="uses_within_max"),
+    CheckConstraint("max_uses = 1 OR NOT reserves_seat", name="one_seat_for_one"),
     Index("invitation_of_community", "community_id"),
 )
 

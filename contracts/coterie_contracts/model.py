@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Final, Self
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -20,6 +20,7 @@ __all__ = [
     "TimeZone",
     "Timestamp",
     "UnitInterval",
+    "as_written",
 ]
 
 Timestamp = AwareDatetime
@@ -85,6 +86,14 @@ class Ledgered(EventBody):
     funded_minor: MinorUnits | None
     reserved_minor: MinorUnits | None
     spent_minor: MinorUnits | None
+
+
+def as_written(minor: int, currency: str) -> str:
+    """Minor units as people write them: `12.50`, or `1250` where there are no decimals."""
+    return str(minor) if currency in _WITHOUT_DECIMALS else f"{minor // 100}.{minor % 100:02d}"
+
+
+_WITHOUT_DECIMALS: Final = frozenset({"CLP", "ISK", "JPY", "KRW", "PYG", "UGX", "VND", "XAF"})
 
 
 def utc(value: datetime) -> str:

@@ -73,8 +73,8 @@ async def test_an_applicant_reads_why(found: Founder) -> None:
     answer = (await circle.apply("ann", {})).json()
 
     assert [each["why"] for each in answer["verdicts"]] == [
-        "Agreeing to the document: is missing.",
-        "Orders with us: is still open.",
+        "Agreeing to house-rules (version 1): is missing.",
+        "At least 1 order within 30 days: is still open.",
     ]
 
 
@@ -247,6 +247,9 @@ async def test_strangers_find_nothing(h: Harness, found: Founder) -> None:
         {"email": "nobody"},
         {"answers": {"q": "x" * 2_001}},
         {"time_zone": "Mars/Olympus"},
+        {"answers": {"q": "a\x00b"}},
+        {"answers": {"\ud800": "x"}},
+        {"locale": "e"},
     ],
 )
 async def test_a_malformed_application_is_refused(found: Founder, body: dict[str, Any]) -> None:
@@ -267,4 +270,103 @@ async def test_todo_names_the_command_that_settles_it(h: Harness, found: Founder
     (waits,) = (await h.get(path, as_=MANAGER)).json()
     assert waits["path"] == f"/applications/{ann}/verdicts"
     await circle.do(waits["path"], {"verdicts": {"root/0": "met"}})
+    assert (await h.get(path, as_=MANAGER)).json() == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"verdicts": {"root": "perhaps"}},
+        {"verdicts": {"root": True}},
+        {"verdicts": {}},
+        {"verdicts": {"root/7": "met"}},
+        {"verdicts": {"x" * 81: "met"}},
+        {"verdicts": {"root": "met"}, "evidence": "ann@example.com has it"},
+    ],
+)
+async def test_a_verdict_that_says_nothing_is_refused(
+    h: Harness, found: Founder, body: dict[str, Any]
+) -> None:
+    circle = await found(requirements=PURCHASE)
+    path = f"/applications/{(await circle.apply('ann', {})).json()['application_id']}"
+
+    assert (await circle.do(f"{path}/verdicts", body)).status_code == 422
+    assert len(await h.published(ApplicationJudged)) == 1
+
+
+async def test_a_verdict_is_shown_with_the_reference_of_its_evidence(
+    h: Harness, found: Founder
+) -> None:
+    circle = await found(requirements={"kind": "all_of", "of": [PURCHASE, APPROVAL]})
+    path = f"/applications/{(await circle.apply('ann', {})).json()['application_id']}"
+    await circle.do(f"{path}/verdicts", {"verdicts": {"root/0": "met"}, "evidence": "order 4711"})
+
+    (bought, approved) = (await h.get(path, as_=applicant("ann"))).json()["verdicts"]
+
+    assert (bought["evidence"], bought["why"]) == (
+        "order 4711",
+        "At least 1 order within 30 days: is there.",
+    )
+    assert approved["evidence"] is None
+
+
+@pytest.mark.parametrize("ending", ["withdraw", "decline"])
+async def test_an_application_that_ended_is_approved_by_nobody(
+    h: Harness, found: Founder, ending: str
+) -> None:
+    circle = await found(requirements=APPROVAL)
+    path = f"/applications/{(await circle.apply('ann')).json()['application_id']}"
+    if ending == "withdraw":
+        await h.post(f"{path}/withdraw", as_=applicant("ann"))
+    else:
+        await circle.do(f"{path}/decline", {"reason": "No."})
+
+    assert rule_of(await circle.do(f"{path}/approve")) == "application-ended"
+    assert (await circle.seats())["held"] == 0
+
+
+async def test_a_token_without_a_role_does_nothing_for_its_owner(
+    h: Harness, found: Founder
+) -> None:
+    circle = await found(capacity=1)
+    ann = await circle.admit("ann")
+    bob = (await circle.apply("bob")).json()["application_id"]
+    member, application = f"/members/{ann['member_id']}", f"/applications/{bob}"
+    asks = [
+        ("ann", "GET", member, None),
+        ("ann", "POST", f"{member}/leave", None),
+        ("ann", "PUT", f"{member}/profile", {"handle": "Ann"}),
+        ("ann", "POST", f"{member}/erase", None),
+        ("bob", "GET", application, None),
+        ("bob", "POST", f"{application}/withdraw", None),
+        ("bob", "POST", f"{application}/accept-seat", None),
+        ("bob", "POST", f"{application}/erase", None),
+        ("cem", "POST", f"/communities/{circle.id}/applications", AGREED),
+    ]
+
+    for name, method, path, body in asks:
+        answer = await h.request(method, path, body, as_=person(name))
+        assert (answer.status_code, rule_of(answer)) == (403, "missing-role"), (method, path)
+
+
+async def test_todo_of_a_paused_circle_asks_to_open_it_and_of_a_closed_one_to_answer(
+    h: Harness, found: Founder
+) -> None:
+    circle = await found(capacity=1)
+    ann = await circle.admit("ann")
+    bob, cem = [(await circle.apply(n)).json()["application_id"] for n in ("bob", "cem")]
+    await circle.do(f"/communities/{circle.id}/pause")
+    await h.post(f"/members/{ann['member_id']}/leave", as_=applicant("ann"))
+    path = f"/communities/{circle.id}/todo"
+
+    (paused,) = (await h.get(path, as_=MANAGER)).json()
+    await circle.do(f"/communities/{circle.id}/close")
+    closed = (await h.get(path, as_=MANAGER)).json()
+
+    assert paused["path"] == f"/communities/{circle.id}/open"
+    assert [one["path"] for one in closed] == [
+        f"/applications/{each}/decline" for each in (bob, cem)
+    ]
+    for one in closed:
+        assert (await circle.do(one["path"], {"reason": "We closed."})).status_code == 200
     assert (await h.get(path, as_=MANAGER)).json() == []

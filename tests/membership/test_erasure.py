@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import select, text
 
+from coterie_chassis.auth import Role
 from coterie_chassis.tables import outbox
-from coterie_chassis.testing import Harness
+from coterie_chassis.testing import Harness, person
 from coterie_contracts.member import MemberAdmitted, MemberErased, SeatLapsed
 from coterie_contracts.model import EventBody
 
-from .conftest import AGREED, MANAGER, Circle, Founder, applicant
+from .conftest import AGREED, BRAND, MANAGER, Circle, Founder, applicant
 
 THEN = datetime(2010, 3, 2, 12, tzinfo=UTC)
 ANN = applicant("ann")
@@ -176,3 +178,55 @@ async def test_only_the_person_and_their_manager_may_erase(h: Harness, found: Fo
     await erase(h, path, as_=MANAGER)
     await erase(h, path, as_=MANAGER)
     assert len(await h.published(MemberErased)) == 1
+
+
+async def test_who_was_erased_is_answered_again_and_strangers_learn_nothing(
+    h: Harness, found: Founder
+) -> None:
+    circle = await found()
+    elsewhere = person("eve", Role.MANAGER, brand=uuid4())
+    host = person("hal", Role.HOST, brand=BRAND)
+    path = f"/members/{(await circle.admit('ann'))['member_id']}"
+    application = (await circle.apply("bob", {})).json()["application_id"]
+    await erase(h, path)
+    await erase(h, f"/applications/{application}", as_=applicant("bob"))
+
+    for gone, owner in ((path, ANN), (f"/applications/{application}", applicant("bob"))):
+        await erase(h, gone, as_=owner)
+        await erase(h, gone, as_=MANAGER)
+        for who, status in ((applicant("eve"), 404), (elsewhere, 404), (host, 403)):
+            assert (await h.post(f"{gone}/erase", as_=who)).status_code == status
+    assert len(await h.published(MemberErased)) == 2
+
+
+async def test_an_erasure_says_what_other_services_may_wait_for(h: Harness, found: Founder) -> None:
+    circle = await found()
+    member = (await circle.admit("ann"))["member_id"]
+
+    answer = await h.post(f"/members/{member}/erase", as_=ANN)
+
+    (erased,) = await h.published(MemberErased)
+    assert answer.headers["Coterie-Position"] == f"{erased.subject};{erased.sequence}"
+
+
+async def test_a_ban_is_kept_as_a_keyed_hash_that_stands_in_no_event(
+    h: Harness, found: Founder
+) -> None:
+    circle = await found()
+    path = await brought_to(h, circle, "removed")
+    await erase(h, path)
+
+    async with h.database.begin() as uow:
+        (kept,) = await uow.rows(text("SELECT * FROM incarnation"))
+        lines = [
+            row.line
+            for table in ("outbox", "deadline", "erased", "community", "community_clock")
+            for row in await uow.rows(text(f"SELECT t::text AS line FROM {table} AS t"))  # noqa: S608 - names above
+        ]
+        values = [bytes(row.value) for row in await uow.rows(select(outbox)) if row.value]
+    unkeyed = sha256(f"{circle.id}:{ANN.person_id}".encode()).hexdigest()
+    assert len(kept.identity_hash) == 64
+    assert kept.identity_hash != unkeyed, "nobody without the key can test a guess"
+    assert kept.reapply_after is not None
+    assert not any(kept.identity_hash in line for line in lines)
+    assert not any(kept.identity_hash.encode() in value for value in values)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coterie_contracts.member import Verdict
+from coterie_membership.domain.explaining import explained, shown
 from coterie_membership.domain.requirements import (
     Agreement,
     AllOf,
@@ -26,7 +27,6 @@ from coterie_membership.domain.requirements import (
     faults,
     judge,
     leaves,
-    why,
 )
 
 AT = datetime(2026, 5, 1, tzinfo=UTC)
@@ -125,11 +125,78 @@ def test_an_agreement_to_another_version_is_none() -> None:
     assert not judge(tree, Dossier(agreements={"house-rules": "1"}), at=AT).satisfied
 
 
-def test_every_verdict_is_explained() -> None:
-    for verdict in judge(default_requirements(), Dossier(), at=AT).leaves:
-        assert why(verdict).endswith(".")
+@given(trees())
+def test_every_verdict_is_explained(tree: Requirement) -> None:
+    found = judge(tree, Dossier(), at=AT).leaves
+
+    said = explained(tree, found)
+
+    assert len(said) == len(found)
+    assert all(one.endswith(".") and ": is " in one for one in said)
 
 
-def test_a_tree_that_asks_for_more_than_it_has_is_refused() -> None:
-    assert faults(AtLeast(n=3, of=(RULES, RULES))) == ["root asks for 3 of 2"]
+def test_an_explanation_says_what_is_asked_for_and_how_much_of_it_is_enough() -> None:
+    questions = (Question(text="a?", accepted=("yes",)), Question(text="b?"))
+    tree = AllOf(
+        of=(
+            Purchase(min_orders=2, min_amount=5_000, currency="EUR", within_days=90),
+            Agreement(document="house-rules", version="2"),
+            AnyOf(of=(Invitation(issuer="manager"), ManagerApproval(n=2))),
+            AtLeast(n=2, of=(Questionnaire(questions=questions), Purchase(), RULES)),
+        )
+    )
+    dossier = Dossier(agreements={"house-rules": "2"}, verdicts={"root/3/1": staff(Verdict.WAIVED)})
+
+    said = explained(tree, judge(tree, dossier, at=AT).leaves)
+
+    assert said == [
+        "At least 2 orders worth 50.00 EUR in all within 90 days: is still open.",
+        "Agreeing to house-rules (version 2): is there.",
+        "An invitation by a manager: is missing; 1 of 2 is enough.",
+        "Approval by 2 managers: is still open; 1 of 2 is enough.",
+        "Right answers to 2 of 2 questions: is missing; 2 of 3 are enough.",
+        "At least 1 order within 365 days: was waived for you; 2 of 3 are enough.",
+        "Agreeing to house-rules (version 1): is missing; 2 of 3 are enough.",
+    ]
+
+
+def test_right_answers_are_shown_to_staff_alone() -> None:
+    questions = (Question(text="a?", accepted=("yes",)), Question(text="b?"))
+    tree = AllOf(of=(RULES, AnyOf(of=(Questionnaire(questions=questions, pass_rule=1),))))
+
+    assert "yes" in str(shown(tree, to_staff=True))
+    public = shown(tree, to_staff=False)
+    assert "yes" not in str(public)
+    (asked,) = public["of"][1]["of"]
+    assert asked == {
+        "kind": "questionnaire",
+        "questions": [{"text": "a?"}, {"text": "b?"}],
+        "pass_rule": 1,
+    }
+
+
+def test_space_around_a_question_or_a_document_keeps_nobody_out() -> None:
+    tree = AllOf(
+        of=(
+            Questionnaire(questions=(Question(text=" why? ", accepted=(" so ",)),)),
+            Agreement(document=" rules ", version=" 1 "),
+        )
+    )
+
+    assert judge(tree, Dossier(answers={"why?": "so"}, agreements={"rules": "1"}), at=AT).satisfied
+
+
+@pytest.mark.parametrize(
+    ("tree", "fault"),
+    [
+        (AtLeast(n=3, of=(RULES, RULES)), "root asks for 3 of 2"),
+        (
+            Questionnaire(questions=(Question(text="a?"),), pass_rule=2),
+            "root asks for 2 right of 1",
+        ),
+        (AnyOf(of=(Purchase(min_amount=1),)), "root/0 asks for an amount of no currency"),
+    ],
+)
+def test_a_tree_that_asks_for_more_than_it_has_is_refused(tree: Requirement, fault: str) -> None:
+    assert faults(tree) == [fault]
     assert faults(default_requirements()) == []

@@ -72,7 +72,7 @@ async def take_in(
     community_id, person_id = decision.community.community_id, call.principal.person_id
     application_id = call.new_id("application")
     identity = await identity_of(call, community_id, person_id)
-    if identity.erasures and await store.was_erased(call.uow, application_id):
+    if identity.erasures and await store.erased_from(call.uow, application_id):
         raise Refusal("erased", "This application was erased; apply anew.", status=410)
     member = await store.member_of(call.uow, community_id, person_id)
     live = next((each for each in earlier if each.status.live), None)
@@ -171,6 +171,7 @@ async def begin_as_applicant(
     found = await _existing(call, application_id)
     if found.person_id != call.principal.person_id:
         raise NotFound("application")
+    call.require(Role.APPLICANT, Role.MEMBER)
     cause = await call.within(found.community_id)
     return cause, *await _locked(call, found)
 

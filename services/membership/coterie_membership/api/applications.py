@@ -37,17 +37,18 @@ class Apply(Form):
 @api.query("/applications/{application_id}")
 async def show_application(call: Call, application_id: UUID) -> ApplicationView:
     """One's own application with the verdict on each requirement and why; staff see all."""
-    found = await store.application_by_id(call.uow, application_id)
-    if found is None:
+    pair = await store.application_with_tree(call.uow, application_id)
+    if pair is None:
         raise NotFound("application")
-    if found.person_id != call.principal.person_id:
-        cause = await call.within(found.community_id)
-        if not call.is_staff(cause):
-            raise NotFound("application")
+    found, tree = pair
+    if found.person_id == call.principal.person_id:
+        call.require(Role.APPLICANT, Role.MEMBER)
+    elif not call.is_staff(await call.within(found.community_id)):
+        raise NotFound("application")
     member = None
     if found.status is ApplicationStatus.ADMITTED:
         member = await store.member_of(call.uow, found.community_id, found.person_id)
-    return application_view(found, member)
+    return application_view(found, tree, member)
 
 
 @api.query("/communities/{community_id}/waitlist", paged=True)
@@ -72,7 +73,9 @@ async def show_waitlist(call: Call, community_id: UUID) -> Page[ApplicationView]
         last = items[-1]
         place = {"priority": last.priority, "at": last.enqueued_at}
         cursor_for_next = {**place, "id": last.application_id}
-    return page_of([application_view(item, None) for item in items], cursor_for_next)
+    trees = await store.trees(call.uow, community_id, {i.requirements_version for i in items})
+    shown = [application_view(item, trees[item.requirements_version], None) for item in items]
+    return page_of(shown, cursor_for_next)
 
 
 @api.command("POST", "/communities/{community_id}/applications", shows=show_application, status=201)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, time
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from sqlalchemy import func, select
 
 from coterie_chassis.auth import Role
@@ -14,10 +15,12 @@ from coterie_chassis.decisions import Cause, NotFound, Refusal, derived_id
 from coterie_chassis.http import Api, Call, CommandBody, Done, View
 from coterie_chassis.store import bulk_insert
 from coterie_chassis.tables import community_clock
+from coterie_chassis.texts import Impersonal, Moment
 from coterie_contracts.community import ClockMode, CommunityStatus
 from coterie_membership import store
 from coterie_membership.domain import founding
 from coterie_membership.domain.decision import Decision
+from coterie_membership.domain.explaining import shown
 from coterie_membership.domain.people import ApplicationStatus, Community, Goal
 from coterie_membership.domain.requirements import Requirement, default_requirements, faults
 from coterie_membership.domain.seats import Seats
@@ -25,7 +28,17 @@ from coterie_membership.domain.timing import Policy, checked_zone
 
 api = Api(tags=["communities"])
 
-Text280 = Annotated[str, Field(min_length=1, max_length=280)]
+Text280 = Annotated[str, Field(min_length=1, max_length=280), Impersonal]
+Capacity = Annotated[int, Field(ge=1, le=10_000, strict=True)]
+
+
+def _local(value: time) -> time:
+    if value.tzinfo is not None:
+        raise ValueError("quiet hours are local times, in each member's own zone")
+    return value
+
+
+TimeOfDay = Annotated[time, AfterValidator(_local)]
 
 
 class ObjectiveBody(CommandBody):
@@ -36,22 +49,22 @@ class ObjectiveBody(CommandBody):
     measure: str | None = Field(default=None, max_length=280)
     baseline: str | None = Field(default=None, max_length=80)
     target: str | None = Field(default=None, max_length=80)
-    by: AwareDatetime | None = None
+    by: Moment | None = None
 
 
 class CreateCommunity(CommandBody):
     """A name, a time zone and one objective are enough; the rest has defaults."""
 
-    name: str = Field(min_length=1, max_length=80)
+    name: Annotated[str, Field(min_length=1, max_length=80), Impersonal]
     time_zone: str = Field(min_length=1, max_length=64)
     objective: Text280 | None = None
     objectives: list[ObjectiveBody] = Field(default_factory=list, max_length=2)
     purpose: str = Field(default="", max_length=1_000)
     audience: str = Field(default="", max_length=1_000)
     member_promise: str = Field(default="", max_length=1_000)
-    capacity: int = Field(default=Policy.CAPACITY, ge=1, le=10_000)
-    quiet_from: time = time(21)
-    quiet_until: time = time(8)
+    capacity: Capacity = Policy.CAPACITY
+    quiet_from: TimeOfDay = time(21)
+    quiet_until: TimeOfDay = time(8)
     clock: ClockMode = ClockMode.WALL
     requirements: Requirement = Field(default_factory=default_requirements)
 
@@ -59,6 +72,8 @@ class CreateCommunity(CommandBody):
     def _one_or_two_objectives(self) -> CreateCommunity:
         if not self.objective and not self.objectives:
             raise ValueError("name an objective: a community exists for one or two")
+        if self.objective and self.objectives:
+            raise ValueError("name objectives in one of the two fields, not in both")
         return self
 
 
@@ -67,7 +82,7 @@ class SetObjectives(CommandBody):
 
 
 class SetCapacity(CommandBody):
-    capacity: int = Field(ge=1, le=10_000)
+    capacity: Capacity
 
 
 class SetRequirements(CommandBody):
@@ -125,7 +140,7 @@ async def show_community(call: Call, community_id: UUID) -> CommunityView:
         now=cause.at,
         objectives=list(found.objectives),
         requirements_version=found.requirements_version,
-        requirements=tree.model_dump(mode="json"),
+        requirements=shown(tree, to_staff=call.is_staff(cause)),
         seats=SeatsView(
             capacity=found.seats.capacity,
             held=found.seats.held,
@@ -149,12 +164,13 @@ async def create_community(call: Call, body: CreateCommunity) -> Done:
         raise Refusal("unusable-requirements", "; ".join(found) + ".", status=422)
     community_id = call.new_id("community")
     if (known := await store.community_by_id(call.uow, community_id)) is not None:
-        return Done(community_id, known.version, known.sequence)
+        return Done(community_id, known.version, known.sequence or None)
     told = call.told_time()
     if told is not None and body.clock is not ClockMode.DRIVEN:
         raise Refusal("clock-not-driven", "On the wall clock, leave the time away.")
     at = told or call.uow.now
     community = _founded(call, community_id, body)
+    founding.check_objectives(community.objectives)
     cause = call.cause(at, community_id=community_id, brand_id=community.brand_id, clock=body.clock)
     clock = {
         "community_id": community_id,
@@ -197,7 +213,9 @@ async def close_community(call: Call, community_id: UUID) -> Done:
 async def set_objectives(call: Call, community_id: UUID, body: SetObjectives) -> Done:
     """Set the one or two objectives; those not named any more are retired."""
     cause, decision = await _begin(call, community_id)
-    founding.change_objectives(decision, _objectives(community_id, body.objectives))
+    known = {one.objective_id for one in decision.community.objectives}
+    objectives = _objectives(community_id, body.objectives, known)
+    founding.change_objectives(decision, objectives)
     return await save(call, decision, cause)
 
 
@@ -225,6 +243,7 @@ async def set_requirements(call: Call, community_id: UUID, body: SetRequirements
 async def offer_seat(call: Call, community_id: UUID) -> Done:
     """Offer every free seat to the waitlist now."""
     cause, decision = await _begin(call, community_id)
+    founding.check_open(decision.community)
     await store.move_up(call.uow, decision, at=cause.at)
     return await save(call, decision, cause)
 
@@ -260,12 +279,16 @@ def _founded(call: Call, community_id: UUID, body: CreateCommunity) -> Community
         clock=body.clock,
         seats=Seats(body.capacity, body.capacity, 0, 0),
         requirements_version=1,
-        objectives=tuple(_objectives(community_id, named)),
+        objectives=tuple(_objectives(community_id, named, frozenset())),
     )
 
 
-def _objectives(community_id: UUID, bodies: list[ObjectiveBody]) -> list[Goal]:
+def _objectives(
+    community_id: UUID, bodies: list[ObjectiveBody], known: Collection[UUID]
+) -> list[Goal]:
     """An objective without an id is known by its title, so that naming it again keeps its id."""
+    if any(one.objective_id not in known for one in bodies if one.objective_id is not None):
+        raise Refusal("unknown-objective", "This community has no such objective.", status=422)
     return [
         Goal(
             objective_id=body.objective_id or derived_id(community_id, "objective", body.title),

@@ -8,6 +8,7 @@ from uuid import UUID
 from coterie_chassis.auth import Role
 from coterie_chassis.decisions import NotFound
 from coterie_chassis.http import Api, Call, Done, View
+from coterie_contracts.member import MemberErased
 from coterie_membership import store
 from coterie_membership.api.identity import Identity, identity_hash, identity_of
 from coterie_membership.domain import admission, belonging
@@ -42,22 +43,35 @@ async def erase_member(call: Call, member_id: UUID) -> Done:
     found = await store.member_by_id(call.uow, member_id)
     if found is None:
         return await _erased_before(call, member_id, "member")
-    await _erase(call, found.community_id, found.person_id, "member")
-    return Done(member_id)
+    sequence = await _erase(call, found.community_id, found.person_id, "member")
+    return Done(member_id, sequence=sequence)
 
 
 async def _erased_before(call: Call, erased_id: UUID, what: str) -> Done:
-    if not await store.was_erased(call.uow, erased_id):
+    """The same answer again for who was erased and for managers; strangers find nothing."""
+    community_id = await store.erased_from(call.uow, erased_id)
+    if community_id is None:
         raise NotFound(what)
+    cause = await call.within(community_id)
+    hashed = identity_hash(call, community_id, call.principal.person_id)
+    if await store.erasures_of(call.uow, community_id, hashed) is None:
+        if not call.is_staff(cause):
+            raise NotFound(what)
+        call.staff(cause, Role.MANAGER)
     return Done(erased_id)
 
 
-async def _erase(call: Call, community_id: UUID, person_id: UUID, what: str) -> None:
-    """Drop all that is held of a person; the ids and a hash that carries a ban stay for ever."""
+async def _erase(call: Call, community_id: UUID, person_id: UUID, what: str) -> int | None:
+    """Drop all that is held of a person; the ids and a hash that carries a ban stay for ever.
+
+    Returns the sequence of the event that tells it.
+    """
     cause = await call.within(community_id)
-    if person_id != call.principal.person_id:
-        if not call.is_staff(cause):
-            raise NotFound(what)
+    if person_id == call.principal.person_id:
+        call.require(Role.APPLICANT, Role.MEMBER)
+    elif not call.is_staff(cause):
+        raise NotFound(what)
+    else:
         call.staff(cause, Role.MANAGER)
     decision = await store.begin(call.uow, community_id)
     identity = await identity_of(call, community_id, person_id)
@@ -78,6 +92,7 @@ async def _erase(call: Call, community_id: UUID, person_id: UUID, what: str) -> 
     )
     await store.move_up(call.uow, decision, at=cause.at)
     await store.save(call.uow, decision, cause)
+    return next(d.sequence for d in decision.drafts if isinstance(d.body, MemberErased))
 
 
 def _ban(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
 
 from coterie_chassis.decisions import Refusal
 from coterie_chassis.http import Api, Call, CommandBody, Done
+from coterie_chassis.texts import Impersonal
 from coterie_contracts.member import Verdict
 from coterie_membership import store
 from coterie_membership.api.admitting import begin_as_manager, done, rejudge, save
@@ -26,13 +27,19 @@ from coterie_membership.domain.requirements import (
 api = Api(tags=["applications"])
 
 Reason = Annotated[str, Field(min_length=1, max_length=1_000)]
+Path = Annotated[str, Field(max_length=80)]
+Evidence = Annotated[str, Field(min_length=1, max_length=280), Impersonal]
 
 
 class GiveVerdicts(CommandBody):
     """Verdicts by the path of a requirement, for example `root/1/0`, with a reference each."""
 
-    verdicts: dict[str, Verdict] = Field(min_length=1, max_length=20)
-    evidence: str | None = Field(default=None, max_length=280)
+    verdicts: dict[Path, Literal["met", "unmet", "unknown", "waived"]] = Field(
+        min_length=1, max_length=20
+    )
+    evidence: Evidence | None = Field(
+        default=None, description="a reference, which events carry: no personal data"
+    )
 
 
 class Decline(CommandBody):
@@ -40,7 +47,7 @@ class Decline(CommandBody):
 
 
 class SetPriority(CommandBody):
-    priority: int = Field(ge=-1_000, le=1_000)
+    priority: int = Field(ge=-1_000, le=1_000, strict=True)
 
 
 @api.command("POST", "/applications/{application_id}/verdicts", shows=show_application)
@@ -50,7 +57,7 @@ async def give_verdicts(call: Call, application_id: UUID, body: GiveVerdicts) ->
     tree = await store.tree(call.uow, application.community_id, application.requirements_version)
     _check_verdicts(tree, body)
     found = {
-        path: StaffVerdict(verdict=verdict, evidence=body.evidence, found_at=cause.at)
+        path: StaffVerdict(verdict=Verdict(verdict), evidence=body.evidence, found_at=cause.at)
         for path, verdict in body.verdicts.items()
     }
     if stands(tree, application.dossier, found):
@@ -65,7 +72,8 @@ async def approve(call: Call, application_id: UUID) -> Done:
     """Approve as one manager; counts once, however often."""
     cause, decision, application = await begin_as_manager(call, application_id)
     me = str(call.principal.person_id)
-    if me in application.dossier.approvals or not application.status.live:
+    is_in = application.status is ApplicationStatus.ADMITTED
+    if is_in or me in application.dossier.approvals:
         return done(application)
     approvals = (*application.dossier.approvals, me)
     dossier = application.dossier.model_copy(update={"approvals": approvals})
@@ -99,5 +107,5 @@ def _check_verdicts(tree: Requirement, body: GiveVerdicts) -> None:
             "unknown-requirement", f"There is no requirement {', '.join(unknown)}.", status=422
         )
     for path, verdict in body.verdicts.items():
-        if isinstance(wanted[path], ManagerApproval) and verdict is not Verdict.WAIVED:
+        if isinstance(wanted[path], ManagerApproval) and verdict != "waived":
             raise Refusal("approve-instead", f"{path} is met by managers who approve.")

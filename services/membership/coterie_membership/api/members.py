@@ -58,10 +58,10 @@ async def show_member(call: Call, member_id: UUID) -> MemberView:
     found = await store.member_by_id(call.uow, member_id)
     if found is None:
         raise NotFound("member")
-    if found.person_id != call.principal.person_id:
-        cause = await call.within(found.community_id)
-        if not call.is_staff(cause):
-            raise NotFound("member")
+    if found.person_id == call.principal.person_id:
+        call.require(Role.APPLICANT, Role.MEMBER)
+    elif not call.is_staff(await call.within(found.community_id)):
+        raise NotFound("member")
     return _view(found)
 
 
@@ -177,6 +177,7 @@ async def _begin_as_self(call: Call, member_id: UUID) -> tuple[Cause, Decision, 
     found = await _existing(call, member_id)
     if found.person_id != call.principal.person_id:
         raise NotFound("member")
+    call.require(Role.MEMBER)
     cause = await call.within(found.community_id)
     return cause, *await _locked(call, found)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 
 from coterie_chassis.auth import Role
+from coterie_chassis.decisions import NotFound
 from coterie_chassis.http import Api, Call, TodoItem
+from coterie_contracts.community import CommunityStatus
 from coterie_contracts.member import Verdict
 from coterie_membership import store
-from coterie_membership.domain.people import Application, ApplicationStatus
+from coterie_membership.domain.people import Application, ApplicationStatus, Community
 
 api = Api(tags=["communities"])
 
@@ -19,38 +21,66 @@ api = Api(tags=["communities"])
 async def show_todo(call: Call, community_id: UUID) -> list[TodoItem]:
     """Applications that wait for a decision or for evidence, oldest first; at most 100."""
     call.staff(await call.within(community_id))
+    community = await store.community_by_id(call.uow, community_id)
+    if community is None:
+        raise NotFound("community")
     c = store.application.c
-    found = await store.community_by_id(call.uow, community_id)
-    has_free_seats = found is not None and found.seats.free > 0
-    wanted = c.status == ApplicationStatus.SUBMITTED
-    if has_free_seats:
-        wanted = or_(wanted, c.status == ApplicationStatus.WAITLISTED)
     query = (
         select(store.application)
-        .where(c.community_id == community_id, wanted)
+        .where(c.community_id == community_id, c.status.in_(_waiting(community)))
         .order_by(c.submitted_at, c.application_id)
         .limit(100)
     )
-    return [_item(each) for each in await store.applications(call.uow, query)]
+    found = await store.applications(call.uow, query)
+    if community.status is not CommunityStatus.PAUSED:
+        return [_item(each, community) for each in found]
+    in_line = [each for each in found if each.status is ApplicationStatus.WAITLISTED]
+    others = [each for each in found if each.status is not ApplicationStatus.WAITLISTED]
+    return [
+        *(_paused(each, community) for each in in_line[:1]),
+        *(_item(each, community) for each in others),
+    ]
 
 
-def _item(application: Application) -> TodoItem:
-    """An approval where one is open, else a verdict; who waits by a free seat is unready."""
+def _waiting(community: Community) -> list[ApplicationStatus]:
+    """By a free seat, whoever waits in line is unready; at the end, everybody wants an answer."""
+    if community.status is CommunityStatus.CLOSED:
+        return [status for status in ApplicationStatus if status.live]
+    in_line = [ApplicationStatus.WAITLISTED] if community.seats.free else []
+    return [ApplicationStatus.SUBMITTED, *in_line]
+
+
+def _item(application: Application, community: Community) -> TodoItem:
     approvable = any(
         each.kind == "manager_approval" and each.verdict is Verdict.UNKNOWN
         for each in application.verdicts
     )
-    if application.status is ApplicationStatus.WAITLISTED:
-        what, deed = "A seat is free, but what was known of this applicant is out of date.", None
+    if community.status is CommunityStatus.CLOSED:
+        what, deed = "The community is closed, and an applicant still waits.", "decline"
+    elif application.status is ApplicationStatus.WAITLISTED:
+        what = "A seat is free, but what was known of this applicant is out of date."
+        deed = "verdicts"
     elif approvable:
         what, deed = "An application waits for your decision.", "approve"
     else:
-        what, deed = "An application waits until more is known of the applicant.", None
+        what = "An application waits until more is known of the applicant."
+        deed = "verdicts"
     return TodoItem(
         what=what,
         since=application.submitted_at,
         subject_id=application.application_id,
         for_whom=Role.MANAGER,
         method="POST",
-        path=f"/applications/{application.application_id}/{deed or 'verdicts'}",
+        path=f"/applications/{application.application_id}/{deed}",
+    )
+
+
+def _paused(first: Application, community: Community) -> TodoItem:
+    return TodoItem(
+        what="Seats are free and people wait for them, but the community is paused.",
+        since=first.submitted_at,
+        subject_id=community.community_id,
+        for_whom=Role.MANAGER,
+        method="POST",
+        path=f"/communities/{community.community_id}/open",
     )

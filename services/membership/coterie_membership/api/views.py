@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from pydantic import Field
+
 from coterie_chassis.http import View
-from coterie_contracts.member import RequirementVerdict, Verdict
+from coterie_contracts.member import Verdict
+from coterie_membership.domain.explaining import explained
 from coterie_membership.domain.people import Application, ApplicationStatus, Member
-from coterie_membership.domain.requirements import why
+from coterie_membership.domain.requirements import Requirement
 
 __all__ = ["ApplicationView", "VerdictView", "application_view"]
 
@@ -17,6 +20,7 @@ class VerdictView(View):
     requirement: str
     kind: str
     verdict: Verdict
+    evidence: str | None = Field(description="a reference to what staff found, never that itself")
     why: str
 
 
@@ -40,7 +44,10 @@ class ApplicationView(View):
     version: int
 
 
-def application_view(application: Application, member: Member | None) -> ApplicationView:
+def application_view(
+    application: Application, tree: Requirement, member: Member | None
+) -> ApplicationView:
+    """An application as it is shown; `tree` are the requirements that it is judged by."""
     return ApplicationView(
         application_id=application.application_id,
         community_id=application.community_id,
@@ -55,15 +62,11 @@ def application_view(application: Application, member: Member | None) -> Applica
         offer_expires_at=application.offer_expires_at,
         reason=application.reason,
         reapply_after=application.reapply_after,
-        verdicts=[_verdict(verdict) for verdict in application.verdicts],
+        verdicts=[
+            VerdictView(**verdict.model_dump(), why=why)
+            for verdict, why in zip(
+                application.verdicts, explained(tree, application.verdicts), strict=True
+            )
+        ],
         version=application.version,
-    )
-
-
-def _verdict(verdict: RequirementVerdict) -> VerdictView:
-    return VerdictView(
-        requirement=verdict.requirement,
-        kind=verdict.kind,
-        verdict=verdict.verdict,
-        why=why(verdict),
     )

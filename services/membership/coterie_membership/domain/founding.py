@@ -23,6 +23,8 @@ from coterie_membership.domain.requirements import Requirement, faults, leaves
 __all__ = [
     "change_objectives",
     "change_requirements",
+    "check_objectives",
+    "check_open",
     "close",
     "end_invitation",
     "invite",
@@ -42,7 +44,7 @@ def open_community(decision: Decision) -> None:
         raise Refusal("community-closed", "A closed community stays closed.")
     if community.status is CommunityStatus.OPEN:
         return
-    _check_objectives(community.objectives)
+    check_objectives(community.objectives)
     first = community.status is CommunityStatus.DRAFT
     community = community.changed(status=CommunityStatus.OPEN)
     decision.community = community
@@ -74,7 +76,7 @@ def change_objectives(decision: Decision, objectives: Sequence[Goal]) -> None:
     named = {objective.objective_id for objective in objectives}
     retired = [o.model_copy(update={"retired": True}) for i, o in known.items() if i not in named]
     both = (*retired, *objectives)
-    _check_objectives(both)
+    check_objectives(both)
     if set(both) == set(decision.community.objectives):
         return
     decision.community = decision.community.changed(objectives=both)
@@ -168,8 +170,17 @@ def publish_change(decision: Decision) -> None:
     decision.publish(Draft(community.community_id, body, community.sequence))
 
 
-def _check_objectives(objectives: Sequence[Goal]) -> None:
+def check_open(community: Community) -> None:
+    """Raises `Refusal` unless seats are offered now."""
+    if community.status is not CommunityStatus.OPEN:
+        raise Refusal("community-not-open", f"{community.name} offers no seats now; open it first.")
+
+
+def check_objectives(objectives: Sequence[Goal]) -> None:
+    """Raises `Refusal` unless these are one or two, each once, and those that were retired."""
     live = [objective for objective in objectives if not objective.retired]
+    if len({objective.objective_id for objective in live}) < len(live):
+        raise Refusal("objective-named-twice", "Each objective is named once.", status=422)
     if not live:
         raise Refusal("no-objective", "A community exists for one or two objectives.")
     if len(live) > _MAX_OBJECTIVES:

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from coterie_contracts.member import RequirementVerdict, Verdict
-from coterie_contracts.model import MinorUnits
+from coterie_contracts.model import Currency
 
 __all__ = [
     "Agreement",
@@ -30,6 +30,8 @@ __all__ = [
     "Requirement",
     "StaffVerdict",
     "default_requirements",
+    "faults",
+    "groups",
     "judge",
     "lacks_evidence",
     "leaves",
@@ -41,22 +43,28 @@ MAX_LEAVES = 20
 _MAX_DEPTH = 4
 
 
+Count = Annotated[int, Field(ge=1, strict=True)]
+
+
 class _Leaf(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    """Texts are stripped as those of applicants are, which have to equal them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
 
 class Purchase(_Leaf):
     """Bought often or for enough within a time; staff bring the evidence."""
 
     kind: Literal["purchase"] = "purchase"
-    min_orders: int = Field(default=1, ge=1)
-    min_amount: MinorUnits = 0
-    within_days: int = Field(default=365, ge=1, le=3_650)
+    min_orders: Count = 1
+    min_amount: int = Field(default=0, ge=0, strict=True, description="minor units of `currency`")
+    currency: Currency | None = Field(default=None, description="needed with an amount")
+    within_days: int = Field(default=365, ge=1, le=3_650, strict=True)
 
 
 class Question(_Leaf):
     text: str = Field(min_length=1, max_length=280)
-    accepted: tuple[str, ...] = Field(
+    accepted: tuple[Annotated[str, Field(min_length=1, max_length=280)], ...] = Field(
         default=(), max_length=20, description="empty: any answer that is not empty"
     )
 
@@ -66,7 +74,7 @@ class Questionnaire(_Leaf):
 
     kind: Literal["questionnaire"] = "questionnaire"
     questions: tuple[Question, ...] = Field(min_length=1, max_length=10)
-    pass_rule: int | None = Field(default=None, ge=1)
+    pass_rule: Count | None = None
 
 
 class Agreement(_Leaf):
@@ -88,7 +96,7 @@ class ManagerApproval(_Leaf):
     """Is approved by `n` different managers."""
 
     kind: Literal["manager_approval"] = "manager_approval"
-    n: int = Field(default=1, ge=1, le=5)
+    n: int = Field(default=1, ge=1, le=5, strict=True)
 
 
 class AllOf(_Leaf):
@@ -103,7 +111,7 @@ class AnyOf(_Leaf):
 
 class AtLeast(_Leaf):
     kind: Literal["at_least"] = "at_least"
-    n: int = Field(ge=1)
+    n: Count
     of: tuple[Requirement, ...] = Field(min_length=1, max_length=10)
 
 
@@ -179,17 +187,23 @@ def faults(tree: Requirement) -> list[str]:
         found.append(f"nested deeper than {_MAX_DEPTH}")
     found += [
         f"{path} asks for {node.n} of {len(node.of)}"
-        for path, node in _groups(tree)
+        for path, node in groups(tree)
         if isinstance(node, AtLeast) and node.n > len(node.of)
     ]
+    for path, leaf in leaves(tree):
+        if isinstance(leaf, Questionnaire) and (leaf.pass_rule or 0) > len(leaf.questions):
+            found.append(f"{path} asks for {leaf.pass_rule} right of {len(leaf.questions)}")
+        if isinstance(leaf, Purchase) and leaf.min_amount and leaf.currency is None:
+            found.append(f"{path} asks for an amount of no currency")
     return found
 
 
-def _groups(tree: Requirement, path: str = "root") -> Iterator[tuple[str, Requirement]]:
+def groups(tree: Requirement, path: str = "root") -> Iterator[tuple[str, AllOf | AnyOf | AtLeast]]:
+    """Every group with its path, outer ones first."""
     if isinstance(tree, (AllOf, AnyOf, AtLeast)):
         yield path, tree
         for position, child in enumerate(tree.of):
-            yield from _groups(child, f"{path}/{position}")
+            yield from groups(child, f"{path}/{position}")
 
 
 def lacks_evidence(tree: Requirement, dossier: Dossier, *, at: datetime) -> bool:
@@ -273,24 +287,3 @@ def _outcome(tree: Requirement, path: str, found: Mapping[str, RequirementVerdic
     if met >= wanted:
         return Verdict.MET
     return Verdict.UNMET if len(below) - unmet < wanted else Verdict.UNKNOWN
-
-
-_WORDS = {
-    "purchase": "orders with us",
-    "questionnaire": "your answers",
-    "agreement": "agreeing to the document",
-    "invitation": "an invitation",
-    "manager_approval": "a manager's approval",
-}
-_STATES = {
-    Verdict.MET: "is there",
-    Verdict.WAIVED: "was waived for you",
-    Verdict.UNMET: "is missing",
-    Verdict.UNKNOWN: "is still open",
-}
-
-
-def why(verdict: RequirementVerdict) -> str:
-    """One leaf's verdict in words that an applicant reads."""
-    what = _WORDS.get(verdict.kind, verdict.kind)
-    return f"{what[0].upper()}{what[1:]}: {_STATES.get(verdict.verdict, 'is still open')}."

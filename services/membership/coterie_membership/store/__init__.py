@@ -10,10 +10,12 @@ from coterie_membership.store.line import move_up, waitlist
 from coterie_membership.store.people import (
     add_tree,
     application_by_id,
+    application_with_tree,
     applications,
     applications_of,
     begin,
     community_by_id,
+    erased_from,
     erasures_of,
     forget,
     invitation_by_id,
@@ -25,7 +27,6 @@ from coterie_membership.store.people import (
     save,
     tree,
     trees,
-    was_erased,
     with_deadlines,
 )
 from coterie_membership.store.tables import (
@@ -44,6 +45,7 @@ __all__ = [
     "add_tree",
     "application",
     "application_by_id",
+    "application_with_tree",
     "applications",
     "applications_of",
     "begin",
@@ -51,6 +53,7 @@ __all__ = [
     "community_by_id",
     "erased",
     "erased_application",
+    "erased_from",
     "erasures_of",
     "forget",
     "incarnation",
@@ -69,6 +72,5 @@ __all__ = [
     "tree",
     "trees",
     "waitlist",
-    "was_erased",
     "with_deadlines",
 ]

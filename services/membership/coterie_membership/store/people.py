@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import Row, Select, delete, exists, or_, select, text
+from sqlalchemy import Row, Select, and_, delete, select, text
 
 from coterie_chassis.decisions import Cause, NotFound
 from coterie_chassis.store import UnitOfWork, bulk_insert, bulk_upsert
@@ -75,6 +75,21 @@ async def application_by_id(uow: UnitOfWork, application_id: UUID) -> Applicatio
         select(tables.application).where(c.application_id == application_id)
     )
     return None if row is None else rows.application(row)
+
+
+async def application_with_tree(
+    uow: UnitOfWork, application_id: UUID
+) -> tuple[Application, Requirement] | None:
+    """An application with the requirements that it is judged by; one statement."""
+    a, r = tables.application.c, tables.requirements.c
+    pinned = and_(r.community_id == a.community_id, r.version == a.requirements_version)
+    query = (
+        select(tables.application, r.tree)
+        .join(tables.requirements, pinned)
+        .where(a.application_id == application_id)
+    )
+    row = await uow.one_or_none(query)
+    return None if row is None else (rows.application(row), _REQUIREMENT.validate_python(row.tree))
 
 
 async def applications_of(
@@ -166,16 +181,10 @@ async def erasures_of(uow: UnitOfWork, community_id: UUID, identity_hash: str) -
     )
 
 
-async def was_erased(uow: UnitOfWork, erased_id: UUID) -> bool:
-    """Whether a member or an application of this id was erased, ever."""
-    member, application = tables.erased.c, tables.erased_application.c
-    query = select(
-        or_(
-            exists().where(member.member_id == erased_id),
-            exists().where(application.application_id == erased_id),
-        )
-    )
-    return bool((await uow.execute(query)).scalar_one())
+async def erased_from(uow: UnitOfWork, erased_id: UUID) -> UUID | None:
+    """The community from which a member or an application of this id was erased, ever."""
+    row = await uow.one_or_none(_ERASED_FROM, {"id": erased_id})
+    return None if row is None else row.community_id
 
 
 async def save(
@@ -240,6 +249,10 @@ async def _update_invitations(uow: UnitOfWork, changed: Sequence[dict[str, Any]]
         )
 
 
+_ERASED_FROM: Final = text(
+    "SELECT community_id FROM erased WHERE member_id = :id "
+    "UNION SELECT community_id FROM erased_application WHERE application_id = :id"
+)
 _COUNT_ERASURE: Final = text(
     "INSERT INTO incarnation (community_id, identity_hash, erasures, reapply_after) "
     "VALUES (:community, :hash, 1, :reapply_after) "

@@ -72,7 +72,7 @@ def community_row(value: Community) -> dict[str, Any]:
 
 
 def application(row: Row[Any]) -> Application:
-    values = dict(row._mapping)
+    values = {name: row._mapping[name] for name in tables.application.c.keys()}  # noqa: SIM118 - columns
     values["status"] = ApplicationStatus(row.status)
     values["dossier"] = Dossier.model_validate(row.dossier)
     values["verdicts"] = tuple(RequirementVerdict.model_validate(v) for v in row.verdicts)

@@ -15,7 +15,7 @@ from coterie_chassis.decisions import Cause
 from coterie_contracts import feedback, member, reward
 from coterie_contracts.envelope import Event
 from coterie_contracts.member import MemberFacts, MemberStatus
-from coterie_contracts.model import EventBody
+from coterie_contracts.model import EventBody, as_written
 from coterie_notifications.domain.notice import Notice, Relation
 from coterie_notifications.domain.templates import TEMPLATES
 
@@ -214,18 +214,10 @@ def _exhausted(data: reward.BudgetExhausted, cause: Cause) -> Iterable[Notice]:
         data.community_id,
         about=data.budget_id,
         params={
-            "available": amount(data.available_minor, data.currency),
+            "available": as_written(data.available_minor, data.currency),
             "currency": data.currency,
         },
     )
-
-
-def amount(minor: int, currency: str) -> str:
-    """Minor units as people write them: `12.50`, or `1250` where there are no decimals."""
-    return str(minor) if currency in _WITHOUT_DECIMALS else f"{minor // 100}.{minor % 100:02d}"
-
-
-_WITHOUT_DECIMALS: Final = frozenset({"CLP", "ISK", "JPY", "KRW", "PYG", "UGX", "VND", "XAF"})
 
 
 _TELLERS: Final[dict[type[EventBody], Callable[[Any, Cause], Iterable[Notice]]]] = {

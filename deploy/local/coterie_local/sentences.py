@@ -6,8 +6,7 @@ from functools import singledispatch
 from uuid import UUID
 
 from coterie_contracts import feedback, notification, reward
-from coterie_contracts.model import EventBody
-from coterie_notifications.domain.notices import amount
+from coterie_contracts.model import EventBody, as_written
 
 __all__ = ["sentence"]
 
@@ -162,7 +161,7 @@ def _(data: reward.RewardHeld) -> str:
 def _(data: reward.RewardApproved) -> str:
     worth = ""
     if data.amount_minor:
-        worth = f", {amount(data.amount_minor, data.currency)} {data.currency}"
+        worth = f", {as_written(data.amount_minor, data.currency)} {data.currency}"
     return f"The {data.item_name} for {_member(data.member_id)} was approved{worth}."
 
 

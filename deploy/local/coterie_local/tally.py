@@ -18,12 +18,11 @@ from rich.table import Table
 
 from coterie_contracts import feedback, member, notification, reward
 from coterie_contracts.envelope import Event
-from coterie_contracts.model import EventBody, Ledgered, Seated
+from coterie_contracts.model import EventBody, Ledgered, Seated, as_written
 from coterie_contracts.topics import TOPICS
 from coterie_local.audit.facts import Log
 from coterie_local.log import Record
 from coterie_notifications.domain.brief import why_withheld
-from coterie_notifications.domain.notices import amount
 
 __all__ = ["Tally", "tally"]
 
@@ -200,7 +199,7 @@ def _in_words(balances: Balances) -> dict[str, str]:
     currency = str(balances["currency"])
     minor = {name: value for name, value in balances.items() if isinstance(value, int)}
     minor["left"] = minor["funded"] - minor["reserved"] - minor["spent"]
-    return {name: f"{amount(value, currency)} {currency}" for name, value in minor.items()}
+    return {name: f"{as_written(value, currency)} {currency}" for name, value in minor.items()}
 
 
 def _withheld_in_words(name: str) -> str:

@@ -16,12 +16,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, TypeVar
+from operator import getitem
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, TypeVar, cast, get_args
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
@@ -30,7 +37,7 @@ from coterie_chassis.decisions import Cause, Forbidden, NotFound, Refusal, deriv
 from coterie_chassis.errors import is_transient
 from coterie_chassis.settings import ChassisSettings
 from coterie_chassis.store import UnitOfWork
-from coterie_chassis.texts import Moment, check_storable
+from coterie_chassis.texts import Moment, as_strict_json
 from coterie_contracts.community import ClockMode
 
 if TYPE_CHECKING:
@@ -62,15 +69,13 @@ _bearer = HTTPBearer(auto_error=False, description="a token of the platform's is
 
 
 class CommandBody(BaseModel):
-    """A command's body: unknown fields are refused, and texts that cannot be stored."""
+    """A command's body: unknown fields are refused.
+
+    So are other types than its schema's, for it is read as strict JSON (`"yes"` is no boolean,
+    `"5"` no number and 5 no time), and texts that cannot be stored.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _holds_storable_text(cls, data: Any) -> Any:
-        check_storable(data)
-        return data
 
 
 class View(BaseModel):
@@ -410,7 +415,7 @@ class Api:
         shows: Callable[..., Any],
     ) -> None:
         signature = inspect.signature(deed, eval_str=True)
-        own = [p for name, p in signature.parameters.items() if name != "call"]
+        own = [_strict(p) for name, p in signature.parameters.items() if name != "call"]
         keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         endpoint.__signature__ = inspect.Signature([*keyword_only, *route.extra])  # type: ignore[attr-defined]
         endpoint.__name__ = getattr(deed, "__name__", "endpoint")
@@ -423,6 +428,15 @@ class Api:
             response_model=inspect.signature(shows, eval_str=True).return_annotation,
             responses={"4XX": {"description": "a problem document that names the broken rule"}},
         )
+
+
+def _strict(parameter: inspect.Parameter) -> inspect.Parameter:
+    """The parameter, read as strict JSON where it is a command's body."""
+    kinds = get_args(parameter.annotation) or (parameter.annotation,)
+    if not any(isinstance(kind, type) and issubclass(kind, CommandBody) for kind in kinds):
+        return parameter
+    parts = parameter.annotation, Body(), as_strict_json(parameter.annotation)
+    return parameter.replace(annotation=getitem(cast(Any, Annotated), parts))
 
 
 def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> Any:

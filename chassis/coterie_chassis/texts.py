@@ -1,18 +1,20 @@
-"""What may stand in a command: text that can be stored, moments that can be counted with.
+"""What may stand in a command: the types that it asks for, text that can be stored, usable times.
 
-Refused at the border, field by field, so that no service needs a rule of its own against a null
-character, half of a surrogate pair or the year 9999, and none answers them with a defect.
+Refused at the border, field by field, so that no service needs a rule of its own against a word for
+a number, a null character, half of a surrogate pair or the year 9999, and none answers them with a
+defect.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, AwareDatetime
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, TypeAdapter
 
-__all__ = ["Impersonal", "Moment", "check_storable"]
+__all__ = ["Impersonal", "Moment", "as_strict_json", "check_storable"]
 
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,6 +37,21 @@ def check_storable(value: Any) -> None:
                 waiting += items
             case _:
                 pass
+
+
+def as_strict_json(kind: Any) -> BeforeValidator:
+    """Reads a parsed JSON value as `kind` without turning one JSON type into another."""
+    wanted: TypeAdapter[Any] = TypeAdapter(kind)
+
+    def read(data: Any) -> Any:
+        check_storable(data)
+        try:
+            given = json.dumps(data)
+        except RecursionError:
+            raise ValueError("this is nested too deeply") from None
+        return wanted.validate_json(given, strict=True)
+
+    return BeforeValidator(read)
 
 
 def _check_impersonal(text: str) -> str:

@@ -70,6 +70,20 @@ async def test_what_is_no_json_is_refused(h: Harness, content: bytes) -> None:
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("depth", [150, 300, 900])
+async def test_what_is_nested_too_deeply_is_refused(
+    h: Harness, community: UUID, depth: int
+) -> None:
+    text: Any = "x"
+    for _ in range(depth):
+        text = [text]
+
+    answer = await h.post("/notes", {"community_id": community, "text": text}, as_=ANN)
+
+    assert answer.status_code in {400, 422}, answer.text
+    assert len(answer.content) < 10_000
+
+
 @pytest.mark.parametrize(
     "value", [{"a": ["\x00"]}, [[["\udfff"]]], {"\x00": 1}, ("x", {"y": {"z": "\ud800"}})]
 )

@@ -31,7 +31,7 @@ class DraftCampaign(CommandBody):
     objective_id: UUID | None = Field(default=None, description="taken by itself if only one")
     title: Short
     member_benefit: Short = Field(description="what members gain by it")
-    days: Annotated[int, Field(ge=1, le=90, strict=True)] = LASTS.days
+    days: Annotated[int, Field(ge=1, le=90)] = LASTS.days
 
 
 class CampaignView(View):

@@ -35,7 +35,7 @@ class Rate(CommandBody):
     """`value` from 0 to 1, or a button: outstanding is 1, helpful .7, not for me .2."""
 
     value: (
-        Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
+        Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
         | Literal["outstanding", "helpful", "not_for_me"]
     )
 
@@ -45,7 +45,7 @@ class Rate(CommandBody):
 
 
 class GiveSupport(CommandBody):
-    importance: Annotated[int, Field(ge=1, le=3, strict=True)] = 1
+    importance: Annotated[int, Field(ge=1, le=3)] = 1
 
 
 class Appreciate(CommandBody):

@@ -29,7 +29,7 @@ from coterie_membership.domain.timing import Policy, checked_zone
 api = Api(tags=["communities"])
 
 Text280 = Annotated[str, Field(min_length=1, max_length=280), Impersonal]
-Capacity = Annotated[int, Field(ge=1, le=10_000, strict=True)]
+Capacity = Annotated[int, Field(ge=1, le=10_000)]
 
 
 def _local(value: time) -> time:

@@ -39,7 +39,7 @@ api = Api(tags=["invitations"])
 class Invite(CommandBody):
     """An invitation for one person holds a seat if one is free; `reserves_seat` says so."""
 
-    max_uses: int = Field(default=1, ge=1, le=1_000, strict=True)
+    max_uses: int = Field(default=1, ge=1, le=1_000)
 
 
 class Redeem(Form):

@@ -47,7 +47,7 @@ class Decline(CommandBody):
 
 
 class SetPriority(CommandBody):
-    priority: int = Field(ge=-1_000, le=1_000, strict=True)
+    priority: int = Field(ge=-1_000, le=1_000)
 
 
 @api.command("POST", "/applications/{application_id}/verdicts", shows=show_application)

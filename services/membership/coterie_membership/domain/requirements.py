@@ -43,7 +43,7 @@ MAX_LEAVES = 20
 _MAX_DEPTH = 4
 
 
-Count = Annotated[int, Field(ge=1, strict=True)]
+Count = Annotated[int, Field(ge=1)]
 
 
 class _Leaf(BaseModel):
@@ -57,9 +57,9 @@ class Purchase(_Leaf):
 
     kind: Literal["purchase"] = "purchase"
     min_orders: Count = 1
-    min_amount: int = Field(default=0, ge=0, strict=True, description="minor units of `currency`")
+    min_amount: int = Field(default=0, ge=0, description="minor units of `currency`")
     currency: Currency | None = Field(default=None, description="needed with an amount")
-    within_days: int = Field(default=365, ge=1, le=3_650, strict=True)
+    within_days: int = Field(default=365, ge=1, le=3_650)
 
 
 class Question(_Leaf):
@@ -96,7 +96,7 @@ class ManagerApproval(_Leaf):
     """Is approved by `n` different managers."""
 
     kind: Literal["manager_approval"] = "manager_approval"
-    n: int = Field(default=1, ge=1, le=5, strict=True)
+    n: int = Field(default=1, ge=1, le=5)
 
 
 class AllOf(_Leaf):

@@ -164,7 +164,7 @@ TEMPLATES: Final[Mapping[str, Template]] = {
     "reward": Template(
         ACCOUNT,
         "A thank-you for you",
-        "{item_name}: it is yours because your suggestion made a difference. You find it under "
+        "{item_name}: it is yours, because what you gave made a difference. You find it under "
         "your rewards.",
         Priority.HIGH,
         owed=True,

@@ -7,7 +7,7 @@ member, one that is written at the same moment included.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any, Final
@@ -26,6 +26,7 @@ from sqlalchemy import (
     Uuid,
     delete,
     select,
+    text,
 )
 from sqlalchemy import Time as TimeOfDay
 from sqlalchemy.dialects.postgresql import JSONB
@@ -42,6 +43,7 @@ from coterie_contracts.community import (
     CommunityStatus,
     Objective,
 )
+from coterie_contracts.envelope import Event
 from coterie_contracts.member import (
     MemberAdmitted,
     MemberErased,
@@ -64,6 +66,7 @@ __all__ = [
     "copy_members",
     "follow_clock",
     "forget_members",
+    "going_live",
     "member_of",
     "members",
     "metadata",
@@ -250,6 +253,25 @@ async def copy_communities(events: Batch[CommunityFacts], uow: UnitOfWork) -> No
     )
 
 
+async def going_live(
+    events: Sequence[Event[Any]], uow: UnitOfWork
+) -> dict[UUID, Event[ClockAdvanced]]:
+    """What ends a driven clock that is driven here still, by community.
+
+    Those clocks stand still until the commit. For handlers that run before `follow_clock` and give
+    what is open its whole time again: a community that is live already has nothing to restart.
+    """
+    live = {
+        e.data.community_id: e
+        for e in events
+        if isinstance(e.data, ClockAdvanced) and e.data.mode is ClockMode.WALL
+    }
+    if not live:
+        return {}
+    rows = await uow.rows(_STILL_DRIVEN, {"ids": sorted(live)})
+    return {row.community_id: live[row.community_id] for row in rows}
+
+
 @handles(ClockAdvanced, fold=Fold.EVERY)
 async def follow_clock(events: Batch[ClockAdvanced], uow: UnitOfWork) -> None:
     """Move driven clocks that were pushed explicitly; a community that went live stays live.
@@ -302,3 +324,9 @@ def _community(row: Row[Any]) -> Community:
         objectives=tuple(Objective.model_validate(o) for o in row.objectives),
         sequence=row.sequence,
     )
+
+
+_STILL_DRIVEN: Final = text(
+    "SELECT community_id FROM community_clock WHERE community_id = ANY(CAST(:ids AS uuid[])) "
+    "AND mode = 'driven' ORDER BY community_id FOR UPDATE"
+)

@@ -14,7 +14,7 @@ from coterie_chassis import circle
 from coterie_chassis.consumer import Batch, Fold, handles
 from coterie_chassis.decisions import Cause
 from coterie_chassis.store import UnitOfWork
-from coterie_contracts.community import ClockAdvanced, ClockMode
+from coterie_contracts.community import ClockAdvanced
 from coterie_contracts.envelope import Event
 from coterie_contracts.member import (
     MemberErased,
@@ -29,7 +29,7 @@ from coterie_feedback.domain.look_agains import LookState, restarted
 from coterie_feedback.domain.quiet_hours import QuietHours
 from coterie_feedback.domain.rounds import Round
 from coterie_feedback.store.campaigns import put_campaigns, running_in
-from coterie_feedback.store.people import forget, still_driven
+from coterie_feedback.store.people import forget
 from coterie_feedback.store.suggestions import rounds_open_in, rounds_waiting_for, save
 
 __all__ = ["forget_what_people_said", "restart_what_is_open", "stop_waiting_for_the_gone"]
@@ -45,12 +45,11 @@ async def restart_what_is_open(events: Batch[ClockAdvanced], uow: UnitOfWork) ->
     Runs before the clock follows, so that it happens once: a community that is live already has
     nothing to restart.
     """
-    live = {e.data.community_id: e for e in events if e.data.mode is ClockMode.WALL}
-    leaving = await still_driven(uow, live) if live else set()
-    if not leaving:
+    live = await circle.going_live(events, uow)
+    if not live:
         return
-    await _restart_look_agains({id_: live[id_] for id_ in leaving}, uow)
-    running = await running_in(uow, leaving)
+    await _restart_look_agains(live, uow)
+    running = await running_in(uow, live)
     again = [campaigns.restarted(one, live[one.community_id].data.now) for one in running]
     await put_campaigns(uow, again)
 

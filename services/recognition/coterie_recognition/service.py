@@ -18,6 +18,7 @@ service = Service(
         copy_communities,
         copy_members,
         forget_members,
+        handlers.restart_rewards,
         follow_clock,
         handlers.forget_members_entirely,
         handlers.set_up_rewards,

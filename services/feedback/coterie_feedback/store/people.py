@@ -18,7 +18,6 @@ __all__ = [
     "forget",
     "presence_in",
     "ranked_supporters",
-    "still_driven",
 ]
 
 
@@ -59,12 +58,6 @@ async def duplicate_authors(uow: UnitOfWork, root_id: UUID, author_id: UUID) -> 
     return [row.author_id for row in await uow.rows(_DUPLICATE_AUTHORS, values)]
 
 
-async def still_driven(uow: UnitOfWork, community_ids: Collection[UUID]) -> set[UUID]:
-    """Those of these communities whose clock is driven; it stands still until the commit."""
-    rows = await uow.rows(_STILL_DRIVEN, {"ids": list(community_ids)})
-    return {row.community_id for row in rows}
-
-
 async def forget(uow: UnitOfWork, member_ids: Collection[UUID]) -> None:
     """Drop what people wrote, wanted and rated; their contributions stay without words."""
     values = {"ids": sorted(member_ids)}
@@ -80,10 +73,6 @@ _PRESENT: Final = (
 )
 _PRESENCE: Final = text(_PRESENT.format(held=""))
 _ACTING: Final = text(_PRESENT.format(held="FOR KEY SHARE"))
-_STILL_DRIVEN: Final = text(
-    "SELECT community_id FROM community_clock WHERE community_id = ANY(CAST(:ids AS uuid[])) "
-    "AND mode = 'driven' ORDER BY community_id FOR UPDATE"
-)
 _SUPPORTERS: Final = text(
     "SELECT u.member_id FROM united_support AS u "
     "JOIN member_copy AS m ON m.member_id = u.member_id AND m.status = 'active' "

@@ -267,9 +267,10 @@ class Desk(AtHand):
 
     def come_due(self, reward: Reward, cause: Cause) -> None:
         """A deadline of this reward came; `cause.at` is the deadline."""
-        open_for = cause.at - reward.proposed_at
+        open_for = cause.at - reward.counted_from(reward.proposed_at)
         if reward.status is Status.ISSUED and reward.item_kind in CLAIMED:
-            if reward.issued_at and cause.at >= reward.issued_at + UNCLAIMED_AFTER:
+            since = reward.counted_from(reward.issued_at or cause.at)
+            if cause.at >= since + UNCLAIMED_AFTER:
                 self._expire(reward, cause)
         elif reward.status is Status.PROPOSED and open_for >= UNCLAIMED_AFTER:
             self._expire(reward, cause)
@@ -278,7 +279,10 @@ class Desk(AtHand):
                 self._expire(reward, cause)
             elif reward.retry_at is not None and cause.at >= reward.retry_at:
                 self.pay(reward, cause)
-            elif reward.held_since and cause.at >= reward.held_since + DECIDE_AFTER:
+            elif (
+                reward.held_since
+                and cause.at >= reward.counted_from(reward.held_since) + DECIDE_AFTER
+            ):
                 reward.overdue = True
                 self._changed(reward)
         self.move_up(cause)

@@ -92,7 +92,8 @@ class Reward:
     `policy` or the manager who approved, also while it is held. `queued_at` is its place among
     those that wait for money or codes; `overdue` takes it out of that line until a manager decides.
     `uncertain`: a provider was called and did not answer in time, so it is asked and never called
-    anew. `sequence` counts published changes.
+    anew. `live_since` is when the community left its driven clock: what was open then has its
+    whole time from then on. `sequence` counts published changes.
     """
 
     reward_id: UUID
@@ -125,6 +126,11 @@ class Reward:
     sequence: int = 0
     version: int = 0
     changed_by: UUID | None = None
+    live_since: datetime | None = None
+
+    def counted_from(self, moment: datetime) -> datetime:
+        """Where a term that began at `moment` is counted from."""
+        return moment if self.live_since is None else max(moment, self.live_since)
 
     @property
     def is_free(self) -> bool:
@@ -222,12 +228,12 @@ def next_due(reward: Reward) -> datetime | None:
     """When this reward needs a look without anybody's doing; a deadline is stored for it."""
     moments: list[datetime] = []
     if reward.status in {Status.PROPOSED, Status.HELD}:
-        moments.append(reward.proposed_at + UNCLAIMED_AFTER)
+        moments.append(reward.counted_from(reward.proposed_at) + UNCLAIMED_AFTER)
     if reward.status is Status.HELD and not reward.overdue:
         if reward.held_since is not None:
-            moments.append(reward.held_since + DECIDE_AFTER)
+            moments.append(reward.counted_from(reward.held_since) + DECIDE_AFTER)
         if reward.retry_at is not None:
             moments.append(reward.retry_at)
     if reward.status is Status.ISSUED and reward.item_kind in CLAIMED and reward.issued_at:
-        moments.append(reward.issued_at + UNCLAIMED_AFTER)
+        moments.append(reward.counted_from(reward.issued_at) + UNCLAIMED_AFTER)
     return min(moments, default=None)

@@ -4,6 +4,7 @@ from coterie_recognition.handlers.circle import (
     follow_members,
     forget_members_entirely,
     lock_desks,
+    restart_rewards,
     set_up_rewards,
 )
 from coterie_recognition.handlers.facts import record_appreciations, record_outcomes, record_ratings
@@ -18,5 +19,6 @@ __all__ = [
     "record_appreciations",
     "record_outcomes",
     "record_ratings",
+    "restart_rewards",
     "set_up_rewards",
 ]

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from coterie_chassis import circle
 from coterie_chassis.consumer import Batch, Fold, handles
 from coterie_chassis.decisions import Cause
 from coterie_chassis.store import UnitOfWork
-from coterie_contracts.community import CommunityChanged, CommunityFacts, CommunityOpened
+from coterie_contracts.community import (
+    ClockAdvanced,
+    CommunityChanged,
+    CommunityFacts,
+    CommunityOpened,
+)
 from coterie_contracts.feedback import (
     FeedbackImplemented,
     FeedbackReopened,
@@ -42,6 +48,7 @@ from coterie_recognition.store import catalogue, desks, facts, triggers
 @handles(
     CommunityOpened,
     CommunityChanged,
+    ClockAdvanced,
     MemberAdmitted,
     MemberSuspended,
     MemberReinstated,
@@ -59,8 +66,17 @@ from coterie_recognition.store import catalogue, desks, facts, triggers
     fold=Fold.EVERY,
 )
 async def lock_desks(events: Batch[EventBody], uow: UnitOfWork) -> None:
-    """Take the desks of all communities of the batch; one statement."""
+    """Take the desks of all communities of the batch; one statement, after clocks that end."""
+    await circle.going_live(events, uow)
     await desks.lock_desks(uow, {e.community_id for e in events if e.community_id is not None})
+
+
+@handles(ClockAdvanced, fold=Fold.EVERY)
+async def restart_rewards(events: Batch[ClockAdvanced], uow: UnitOfWork) -> None:
+    """Give what is open its whole time again where a community goes live."""
+    live = await circle.going_live(events, uow)
+    if live:
+        await desks.restart(uow, {id_: event.data.now for id_, event in live.items()})
 
 
 @handles(CommunityOpened, CommunityChanged, fold=Fold.LATEST)

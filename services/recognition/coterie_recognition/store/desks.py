@@ -7,6 +7,7 @@ how many communities, members or rewards are at hand.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,15 +20,16 @@ from coterie_recognition.domain.desk import Desk
 from coterie_recognition.domain.rewards import GIVEN, Reward, next_due
 from coterie_recognition.store import facts, rows, tables
 
-__all__ = ["DUE", "free_desks", "lock_desks", "open_desks", "plan", "save_desks"]
+__all__ = ["DUE", "free_desks", "lock_desks", "open_desks", "plan", "restart", "save_desks"]
 
 DUE: Final = "reward.due"
 """The kind of a reward's one deadline: the next moment at which it needs a look."""
 
 
-async def lock_desks(uow: UnitOfWork, community_ids: Iterable[UUID]) -> None:
-    """Take the desks of these communities, in order; one statement."""
-    await uow.execute(_LOCK_DESKS, {"ids": sorted(set(community_ids))})
+async def lock_desks(uow: UnitOfWork, community_ids: Iterable[UUID]) -> dict[UUID, datetime | None]:
+    """Take the desks of these communities, in order; since when each is live. One statement."""
+    rows_ = await uow.rows(_LOCK_DESKS, {"ids": sorted(set(community_ids))})
+    return {row.community_id: row.live_since for row in rows_}
 
 
 async def free_desks(uow: UnitOfWork, community_ids: Iterable[UUID]) -> set[UUID]:
@@ -50,14 +52,28 @@ async def open_desks(
     `rewards` by id; and of everybody concerned what they were given.
     """
     ids = sorted(set(community_ids))
-    await lock_desks(uow, ids)
+    live_since = await lock_desks(uow, ids)
     known = await circle.communities(uow, ids)
     desks = {id_: Desk(community_id=id_, zone=known[id_].time_zone) for id_ in ids if id_ in known}
     await _load_rules(uow, desks)
     await _load_rewards(uow, desks, members, causes, rewards)
+    for desk in desks.values():
+        for reward in desk.rewards.values():
+            reward.live_since = live_since[desk.community_id]
     concerned = {r.member_id for d in desks.values() for r in d.rewards.values()} | set(members)
     await _load_members(uow, desks, sorted(concerned))
     return desks
+
+
+async def restart(uow: UnitOfWork, live: Mapping[UUID, datetime]) -> None:
+    """Give what is open in communities that went live its whole time from then on."""
+    await lock_desks(uow, live)
+    values = {"ids": sorted(live), "since": [live[id_] for id_ in sorted(live)]}
+    await uow.execute(_GO_LIVE, values)
+    waiting = await uow.rows(_WAITING, {"ids": sorted(live), "kind": DUE})
+    ids = {row.aggregate_id for row in waiting}
+    desks = await open_desks(uow, live, rewards=ids)
+    plan(uow, (desk.rewards[id_] for desk in desks.values() for id_ in ids & desk.rewards.keys()))
 
 
 async def save_desks(uow: UnitOfWork, desks: Mapping[UUID, Desk]) -> None:
@@ -166,7 +182,17 @@ async def _give_codes(uow: UnitOfWork, desks: Iterable[Desk]) -> None:
 _IN: Final = "= ANY(CAST(:ids AS uuid[]))"
 _LOCK_DESKS: Final = text(
     "INSERT INTO reward_desk (community_id) SELECT * FROM unnest(CAST(:ids AS uuid[])) "
-    "ON CONFLICT (community_id) DO UPDATE SET community_id = excluded.community_id"
+    "ON CONFLICT (community_id) DO UPDATE SET community_id = excluded.community_id "
+    "RETURNING community_id, live_since"
+)
+_GO_LIVE: Final = text(
+    "UPDATE reward_desk SET live_since = live.since "
+    "FROM unnest(CAST(:ids AS uuid[]), CAST(:since AS timestamptz[])) AS live(id, since) "
+    "WHERE reward_desk.community_id = live.id"
+)
+_WAITING: Final = text(
+    "SELECT aggregate_id FROM deadline "
+    "WHERE kind = :kind AND community_id = ANY(CAST(:ids AS uuid[]))"
 )
 _LOCK_FREE: Final = text(
     f"""

@@ -180,6 +180,7 @@ reward_desk: Final = Table(
     "reward_desk",
     metadata,
     Column("community_id", Uuid, primary_key=True),
+    Column("live_since", _moment, comment="when the driven clock ended: what was open began anew"),
 )
 
 budget: Final = Table(

@@ -186,4 +186,4 @@ async def test_staff_read_what_was_withheld_and_why_without_the_words(world: Wor
     }
     assert (await world.h.get(path, as_=world.who("ana"))).status_code == 403
     bad = await world.h.get(path, as_=world.manager, params={"cursor": "e30"})
-    assert bad.status_code == 400
+    assert (bad.status_code, bad.json()["type"]) == (422, "urn:coterie:problem:invalid-cursor")

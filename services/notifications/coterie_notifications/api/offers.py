@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from sqlalchemy import select
 
 from coterie_chassis.auth import Role
 from coterie_chassis.decisions import Cause, Draft, NotFound, Refusal
 from coterie_chassis.http import Api, Call, CommandBody, Done
+from coterie_chassis.texts import Impersonal, Moment
 from coterie_contracts.notification import OfferPublished
 from coterie_notifications.api.views import (
     BroadcastView,
@@ -36,9 +37,9 @@ class PublishOffer(CommandBody):
     """A commercial message. It says what the member gains, or it is not sent."""
 
     title: str = Field(min_length=1, max_length=120)
-    member_benefit: str = Field(min_length=1, max_length=280)
+    member_benefit: Annotated[str, Field(min_length=1, max_length=280), Impersonal]
     text: str = Field(default="", max_length=2_000)
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
 
 
 class PublishNews(CommandBody):

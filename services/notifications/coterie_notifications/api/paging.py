@@ -9,18 +9,12 @@ from uuid import UUID
 
 from sqlalchemy import Row
 
-from coterie_chassis.decisions import Refusal
 from coterie_chassis.http import Call
 
 
-def position(call: Call) -> tuple[datetime, UUID] | None:
-    """Where the page begins. Raises `Refusal` for a cursor that this service did not make."""
-    if (cursor := call.page.cursor) is None:
-        return None
-    try:
-        return datetime.fromisoformat(cursor["at"]), UUID(cursor["id"])
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise Refusal("invalid-cursor", "Send the cursor that a page gave.", status=400) from None
+def position(call: Call) -> tuple[Any, ...] | None:
+    """Where the page begins, a time and an id. Raises `Refusal` for a cursor that is not ours."""
+    return call.page.after(at=datetime, id=UUID)
 
 
 def following(rows: Sequence[Row[Any]], limit: int) -> dict[str, str] | None:

@@ -34,7 +34,7 @@ async def inbox_page(
     person_id: UUID | None,
     *,
     limit: int,
-    before: tuple[datetime, UUID] | None,
+    before: tuple[Any, ...] | None,
 ) -> Sequence[Row[Any]]:
     """Up to `limit` sent notifications of a person, or of the staff, newest first."""
     n = tables.notification.c
@@ -51,7 +51,7 @@ async def decisions_page(
     outcome: str | None,
     *,
     limit: int,
-    before: tuple[datetime, UUID] | None,
+    before: tuple[Any, ...] | None,
 ) -> Sequence[Row[Any]]:
     """Up to `limit` decisions of the guard, newest first; `outcome` is sent or suppressed."""
     statement = _newest_first(community_id, limit, before)
@@ -60,9 +60,7 @@ async def decisions_page(
     return await uow.rows(statement)
 
 
-def _newest_first(
-    community_id: UUID, limit: int, before: tuple[datetime, UUID] | None
-) -> Select[Any]:
+def _newest_first(community_id: UUID, limit: int, before: tuple[Any, ...] | None) -> Select[Any]:
     n = tables.notification.c
     statement = (
         select(tables.notification)

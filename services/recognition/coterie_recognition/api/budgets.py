@@ -100,11 +100,8 @@ async def show_ledger(call: Call, budget_id: UUID) -> Page[EntryView]:
     await _budget(call, budget_id)
     table = tables.ledger_entry
     statement = select(table).where(table.c.budget_id == budget_id)
-    if (cursor := call.page.cursor) is not None:
-        before = cursor.get("before")
-        if not isinstance(before, int):
-            raise Refusal("invalid-cursor", "The cursor is not one of ours.", status=422)
-        statement = statement.where(table.c.ledger_sequence < before)
+    if (after := call.page.after(before=int)) is not None:
+        statement = statement.where(table.c.ledger_sequence < after[0])
     statement = statement.order_by(table.c.ledger_sequence.desc()).limit(call.page.limit + 1)
     found = [EntryView.model_validate(row) for row in await call.uow.rows(statement)]
     shown = found[: call.page.limit]

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from coterie_chassis.auth import Role
 from coterie_chassis.decisions import Cause, NotFound, Refusal
 from coterie_chassis.http import Api, Call, CommandBody, Done, View
+from coterie_chassis.texts import Impersonal
 from coterie_contracts.reward import ItemKind
 from coterie_recognition.api.access import insider
 from coterie_recognition.domain.at_hand import Pool
@@ -43,12 +44,12 @@ class AddItem(CommandBody):
     """A new thing to give. A gift code without `pool_id` gets a pool of its own."""
 
     community_id: UUID
-    name: Name
+    name: Annotated[Name, Impersonal]
     item: ItemSpec
 
 
 class ChangeItem(CommandBody):
-    name: Name
+    name: Annotated[Name, Impersonal]
     item: ItemSpec
 
 

@@ -26,6 +26,10 @@ from coterie_recognition.vault import Vault
 api = Api(tags=["rewards"])
 
 
+class NothingMore(CommandBody):
+    """A command that says it all by its path."""
+
+
 class Award(CommandBody):
     member_id: UUID
 
@@ -120,32 +124,36 @@ async def award(call: Call, policy_id: UUID, body: Award) -> Done:
 
 
 @api.command("POST", "/rewards/{reward_id}/approve", shows=show_reward)
-async def approve(call: Call, reward_id: UUID) -> Done:
+async def approve(call: Call, reward_id: UUID, body: NothingMore | None = None) -> Done:
     """Approve a proposed or held reward; it is paid at once if nothing stands in the way."""
+    del body
     cause, desk, reward = await _at_desk(call, reward_id)
     desk.approve(reward, _manager(call), caller_in(call, reward.community_id), cause)
     return await _decided(call, desk, reward)
 
 
 @api.command("POST", "/rewards/{reward_id}/reject", shows=show_reward)
-async def reject(call: Call, reward_id: UUID) -> Done:
+async def reject(call: Call, reward_id: UUID, body: NothingMore | None = None) -> Done:
     """Decide against a proposed or held reward."""
+    del body
     cause, desk, reward = await _at_desk(call, reward_id)
     desk.reject(reward, cause)
     return await _decided(call, desk, reward)
 
 
 @api.command("POST", "/rewards/{reward_id}/retry", shows=show_reward)
-async def retry(call: Call, reward_id: UUID) -> Done:
+async def retry(call: Call, reward_id: UUID, body: NothingMore | None = None) -> Done:
     """Try a held or failed reward again now; an overdue one is thereby approved."""
+    del body
     cause, desk, reward = await _at_desk(call, reward_id)
     desk.retry(reward, _manager(call), caller_in(call, reward.community_id), cause)
     return await _decided(call, desk, reward)
 
 
 @api.command("POST", "/rewards/{reward_id}/reverse", shows=show_reward)
-async def reverse(call: Call, reward_id: UUID) -> Done:
+async def reverse(call: Call, reward_id: UUID, body: NothingMore | None = None) -> Done:
     """Take an issued reward back; what has left our hands becomes irreversible."""
+    del body
     cause, desk, reward = await _at_desk(call, reward_id)
     desk.reverse(reward, cause)
     return await _decided(call, desk, reward)
@@ -177,8 +185,9 @@ async def show_revealed(call: Call, reward_id: UUID) -> RevealedView:
 
 
 @api.command("POST", "/rewards/{reward_id}/reveal", shows=show_revealed)
-async def reveal(call: Call, reward_id: UUID) -> Done:
+async def reveal(call: Call, reward_id: UUID, body: NothingMore | None = None) -> Done:
     """Take what was given; for its member alone, and each time is recorded."""
+    del body
     known = await _reward(call, reward_id)
     cause = await beneficiary(call, known.community_id, known.member_id)
     me = (await circle.members(call.uow, [known.member_id])).get(known.member_id)
@@ -247,12 +256,8 @@ async def _open_code(call: Call, reward_id: UUID) -> str:
 async def _page(call: Call, statement: Select[tuple[object, ...]]) -> Page[RewardView]:
     c = tables.reward.c
     place = tuple_(c.proposed_at, c.reward_id)
-    if (cursor := call.page.cursor) is not None:
-        try:
-            at, id_ = datetime.fromisoformat(str(cursor["at"])), UUID(str(cursor["id"]))
-        except (KeyError, ValueError):
-            raise Refusal("invalid-cursor", "The cursor is not one of ours.", status=422) from None
-        statement = statement.where(place < tuple_(at, id_))
+    if (after := call.page.after(at=datetime, id=UUID)) is not None:
+        statement = statement.where(place < tuple_(*after))
     statement = statement.order_by(c.proposed_at.desc(), c.reward_id.desc())
     found = await call.uow.rows(statement.limit(call.page.limit + 1))
     shown = [RewardView.model_validate(row) for row in found[: call.page.limit]]

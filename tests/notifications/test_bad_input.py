@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import json
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from coterie_contracts.notification import OfferPublished
 
 from .world import START, World
+
+SOME_ID = "01890000-0000-7000-8000-000000000001"
 
 
 def rule(answer: Any) -> str:
@@ -53,8 +54,8 @@ def cursor(**values: Any) -> str:
     "given",
     [
         cursor(),
-        cursor(at="2026-05-20T12:00:00", id=str(uuid4())),
-        cursor(at="9999-12-31T23:59:59Z", id=str(uuid4())),
+        cursor(at="2026-05-20T12:00:00", id=SOME_ID),
+        cursor(at="9999-12-31T23:59:59Z", id=SOME_ID),
         cursor(at=START.isoformat(), id="5"),
         cursor(at=[], id={}),
     ],

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from .circle import Circle
 
 SECRET = "TOP-SECRET-4711"
+SOME_ID = "01890000-0000-7000-8000-000000000001"
 
 
 def rule(answer: Any) -> str:
@@ -73,8 +74,8 @@ def cursor(**values: Any) -> str:
         cursor(before="2"),
         cursor(before=True),
         cursor(before=2**63),
-        cursor(at="2026-05-20T12:00:00", id=str(uuid4())),
-        cursor(at="9999-12-31T23:59:59Z", id=str(uuid4())),
+        cursor(at="2026-05-20T12:00:00", id=SOME_ID),
+        cursor(at="9999-12-31T23:59:59Z", id=SOME_ID),
         cursor(at=5, id=[]),
     ],
 )

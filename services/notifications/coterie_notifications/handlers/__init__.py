@@ -9,13 +9,14 @@ from coterie_chassis.store import UnitOfWork
 from coterie_contracts.envelope import Event
 from coterie_contracts.member import MemberErased
 from coterie_contracts.model import EventBody
-from coterie_notifications.handlers import facts, people
+from coterie_notifications.handlers import clock, facts, people
 from coterie_notifications.store.erasure import give_way
 
 __all__ = ["handlers"]
 
 _IN_ORDER: Final[tuple[Handler, ...]] = (
     copy_communities,
+    clock.restart_reminders,
     follow_clock,
     copy_members,
     forget_members,

@@ -7,13 +7,14 @@ erased member are never made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Table, text
+from sqlalchemy import Row, Table, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -34,10 +35,12 @@ __all__ = [
     "merge_rewards",
     "merge_standings",
     "merge_suggestions",
+    "open_deadlines",
     "open_look_agains",
     "open_seat_offers",
     "save_seat_counts",
     "scheduled_briefs",
+    "seat_offers",
     "unanswered",
     "unused_invitations",
 ]
@@ -175,6 +178,16 @@ async def campaigns_since(
     return [(row.member_id, load_notice(row.notice)) for row in await uow.rows(_CAMPAIGNS, values)]
 
 
+async def open_deadlines(
+    uow: UnitOfWork, community_ids: Collection[UUID]
+) -> dict[str, list[Row[Any]]]:
+    """What these communities' deadlines are about, by kind."""
+    found: dict[str, list[Row[Any]]] = defaultdict(list)
+    for row in await uow.rows(_DEADLINES, {"communities": sorted(community_ids)}):
+        found[row.kind].append(row)
+    return found
+
+
 async def open_look_agains(uow: UnitOfWork, ids: Sequence[UUID]) -> dict[UUID, Any]:
     """Look-agains by id, with what was asked and when each was closed."""
     rows = await uow.rows(_LOOK_AGAINS, {"ids": sorted(ids)})
@@ -184,6 +197,12 @@ async def open_look_agains(uow: UnitOfWork, ids: Sequence[UUID]) -> dict[UUID, A
 async def open_seat_offers(uow: UnitOfWork, ids: Sequence[UUID], at: datetime) -> dict[UUID, Any]:
     """Applications by id whose seat offer was open at `at`."""
     rows = await uow.rows(_SEAT_OFFERS, {"ids": sorted(ids), "at": at})
+    return {row.id: row for row in rows}
+
+
+async def seat_offers(uow: UnitOfWork, ids: Sequence[UUID]) -> dict[UUID, Any]:
+    """Applications by id to which a seat was offered, with when and until when."""
+    rows = await uow.rows(_OFFERED, {"ids": sorted(ids)})
     return {row.id: row for row in rows}
 
 
@@ -303,6 +322,14 @@ _SEAT_OFFERS: Final = text(
     AND (lapsed_at IS NULL OR lapsed_at < offered_at) AND ended_at IS NULL
     """
 )
+_OFFERED: Final = text(
+    "SELECT id, community_id, offered_at, offer_expires_at FROM application "
+    "WHERE id = ANY(CAST(:ids AS uuid[])) AND offered_at IS NOT NULL"
+)
+_DEADLINES: Final = text(
+    "SELECT kind, aggregate_id, community_id FROM deadline "
+    "WHERE community_id = ANY(CAST(:communities AS uuid[])) ORDER BY kind, aggregate_id"
+)
 _SCHEDULED: Final = text(
     "SELECT aggregate_id FROM deadline "
     "WHERE kind = 'brief.send' AND aggregate_id = ANY(CAST(:ids AS uuid[]))"
@@ -312,7 +339,7 @@ _SUGGESTIONS: Final = text(
     "WHERE id = ANY(CAST(:ids AS uuid[])) AND submitted_at IS NOT NULL"
 )
 _INVITATIONS: Final = text(
-    "SELECT id, community_id, expires_at, settled_at AS closed_at FROM invitation "
+    "SELECT id, community_id, issued_at, expires_at, settled_at AS closed_at FROM invitation "
     "WHERE id = ANY(CAST(:ids AS uuid[])) AND issued_at IS NOT NULL"
 )
 _LOOK_AGAINS: Final = text(

@@ -186,7 +186,8 @@ _SETTLED: Final = text(
     SELECT s.member_id, s.hundredths, s.raters,
         coalesce(m.status IN ('active', 'suspended'), false) AS here
     FROM merit_standing AS s
-    JOIN merit_season AS q ON (q.community_id, q.season) = (s.community_id, s.season)
+    LEFT JOIN merit_season AS q
+        ON (q.community_id, q.season) = (s.community_id, s.season) AND q.closed
     LEFT JOIN member_copy AS m USING (member_id)
     WHERE s.community_id = :community AND s.season = :season AND NOT s.provisional
         AND CASE WHEN q.closed THEN s.member_id = ANY(q.member_ids)

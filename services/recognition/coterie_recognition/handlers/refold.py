@@ -82,7 +82,7 @@ async def _fold_season(
     if not closed:
         uow.schedule(CLOSE, derived_id(id_, season.label), id_, end)
     inputs = await store.read_inputs(uow, id_, season, zone)
-    seated = await store.seat_members(uow, id_, season, closed=closed)
+    seated = await store.seated_members(uow, id_, season, closes=closed)
     standings = merit.fold(inputs.ratings, counted(inputs.outcomes, start, end), seated.count)
     bands = leaderboard.bands(
         {m: s.hundredths for m, s in standings.items() if m in seated.ids and not s.provisional}

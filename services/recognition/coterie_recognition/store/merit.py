@@ -34,7 +34,6 @@ __all__ = [
     "published_standings",
     "read_inputs",
     "save_standings",
-    "seat_members",
     "seated_members",
     "take_dirty",
 ]
@@ -110,19 +109,12 @@ async def read_inputs(uow: UnitOfWork, community_id: UUID, season: Season, zone:
     return Inputs(ratings, facts, digest.hexdigest())
 
 
-async def seat_members(
-    uow: UnitOfWork, community_id: UUID, season: Season, *, closed: bool
+async def seated_members(
+    uow: UnitOfWork, community_id: UUID, season: Season, *, closes: bool = False
 ) -> Seated:
-    """Who is in the circle; of a season from its first `closed` fold on, who was. One statement."""
-    values = {"community": community_id, "season": season.label, "closed": closed}
-    row = (await uow.execute(_SEAT, values)).one()
-    return Seated(row.members, frozenset(row.member_ids))
-
-
-async def seated_members(uow: UnitOfWork, community_id: UUID, season: Season) -> Seated:
-    """The same, for a reader who freezes nothing."""
+    """Who is in the circle; of a season that `closes` or has closed, who was. One statement."""
     values = {"community": community_id, "season": season.label}
-    row = (await uow.execute(_SEATED, values)).one()
+    row = (await uow.execute(_CLOSE if closes else _SEATED, values)).one()
     return Seated(row.members, frozenset(row.member_ids))
 
 
@@ -264,17 +256,17 @@ _NOW_SEATED: Final = """
         coalesce(array_agg(member_id ORDER BY member_id), '{}') AS member_ids
     FROM member_copy WHERE community_id = :community AND status IN ('active', 'suspended')
 """
-_SEAT: Final = text(
+_CLOSE: Final = text(
     f"""
     INSERT INTO merit_season (community_id, season, members, member_ids, closed)
-    SELECT :community, :season, now_seated.members, now_seated.member_ids, :closed
+    SELECT :community, :season, now_seated.members, now_seated.member_ids, true
     FROM ({_NOW_SEATED}) AS now_seated
     ON CONFLICT (community_id, season) DO UPDATE SET
         members = CASE WHEN merit_season.closed THEN merit_season.members
             ELSE excluded.members END,
         member_ids = CASE WHEN merit_season.closed THEN merit_season.member_ids
             ELSE excluded.member_ids END,
-        closed = merit_season.closed OR excluded.closed
+        closed = true
     RETURNING members, member_ids
     """  # noqa: S608 - a constant
 )

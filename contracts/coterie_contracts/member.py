@@ -27,7 +27,7 @@ class RequirementVerdict(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    requirement: str = Field(description="path of the leaf in the tree, for example `all_of/0`")
+    requirement: str = Field(description="path of the leaf in the tree, for example `root/1/0`")
     kind: str
     verdict: Verdict
     evidence: str | None = Field(default=None, description="reference, never the evidence itself")

@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from coterie_chassis.testing import Harness
 from coterie_contracts.feedback import (
@@ -235,6 +236,13 @@ async def test_a_member_is_asked_once_per_implementation(h: Harness, world: Worl
     asked = Counter(e.data.member_id for e in await h.published(LookAgainRequested))
 
     assert asked == {world.member_id("ann"): 1, world.member_id("bob"): 1}
+    again = (
+        "INSERT INTO look_again SELECT (jsonb_populate_record(l, jsonb_build_object("
+        "'look_again_id', gen_random_uuid()))).* FROM look_again AS l"
+    )
+    with pytest.raises(Exception, match="look_again_once"):
+        async with h.database.begin() as uow:
+            await uow.execute(text(again))
 
 
 async def test_a_suspended_member_is_asked_and_answers_once_reinstated(

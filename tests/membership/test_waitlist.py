@@ -158,3 +158,15 @@ async def test_who_lets_an_offer_lapse_keeps_the_priority_too(h: Harness, found:
     shown = await circle.show(cleo["application_id"])
     assert (shown["status"], shown["priority"]) == ("waitlisted", 5)
     assert (await circle.show(bob["application_id"]))["status"] == "offered"
+
+
+async def test_evidence_that_runs_out_removes_no_member(h: Harness, found: Founder) -> None:
+    circle = await found(capacity=1, clock="driven", at=THEN, requirements=PURCHASE)
+    ann = await bought(circle, "ann", THEN)
+    await bought(circle, "bob", THEN)
+
+    await circle.do(f"/communities/{circle.id}/clock", {"now": THEN + timedelta(days=365)})
+
+    shown = (await h.get(f"/members/{ann['member_id']}", as_=MANAGER)).json()
+    assert shown["status"] == "active"
+    assert await h.published(SeatOffered) == []

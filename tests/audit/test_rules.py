@@ -49,6 +49,8 @@ def test_addresses_and_numbers_look_personal(text: str) -> None:
         "019c03fb-3240-898d-93ae-a9c32c4199f2",
         "person:019c03fb-3240-898d-93ae-a9c32c4199f2",
         "order:100200300400",
+        "00-9303c8aa13274b63335e3f40af682ed0-0160286921733156-01",
+        "in our shop from 01.03.2026 12:30 to 03.04.2026",
         "Version 10.20.30 from 0.9.1",
         "room 101 @ noon",
     ],

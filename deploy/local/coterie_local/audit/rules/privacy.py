@@ -27,7 +27,9 @@ _EMAIL: Final = re.compile(r"[\w.+%-]+@[\w-]+(\.[\w-]+)*\.[a-z]{2,}", re.IGNOREC
 _NOT_PHONES: Final = re.compile(
     r"https?://\S+"
     r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-    r"|\d{4}-\d{2}-\d{2}(?:[T ][\d:.]+(?:Z|[+-]\d{2}:?\d{2})?)?",
+    r"|\b[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\b"  # a traceparent
+    r"|\d{4}-\d{2}-\d{2}(?:[T ][\d:.]+(?:Z|[+-]\d{2}:?\d{2})?)?"
+    r"|\b\d{1,2}([./])\d{1,2}\1\d{4}\b(?: \d{1,2}:\d{2})?",
     re.IGNORECASE,
 )
 _PHONE: Final = re.compile(

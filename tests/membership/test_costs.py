@@ -8,7 +8,10 @@ import pytest
 
 from coterie_chassis.testing import Harness
 
-from .conftest import Founder, applicant
+from .conftest import MANAGER, Founder, applicant
+
+THEN = datetime(2010, 3, 2, 12, tzinfo=UTC)
+PURCHASE = {"kind": "purchase", "within_days": 30}
 
 # Now, key, clock, community, earlier, identity, member, tree, line; saved 3, outbox, outcome,
 # view 2.
@@ -62,3 +65,24 @@ async def test_a_seat_that_lapses_costs_the_same_however_long_the_line(
 
     after_the_last = 3  # now and nothing due; nothing driven
     assert counter.count - after_the_last - 1 == LAPSES + A_LAPSE, counter.statements
+
+
+@pytest.mark.parametrize(("unready", "most"), [(2, 3), (16, 4), (60, 5)])
+async def test_a_line_of_people_who_are_not_ready_is_read_in_few_statements(
+    h: Harness, found: Founder, unready: int, most: int
+) -> None:
+    circle = await found(capacity=1, clock="driven", at=THEN, requirements=PURCHASE)
+    people = [(await circle.apply(f"person {n}", {}, at=THEN)).json() for n in range(1 + unready)]
+    for each in people:
+        path = f"/applications/{each['application_id']}/verdicts"
+        await circle.do(path, {"verdicts": {"root": "met"}}, at=THEN)
+    (member,) = (await h.get(f"/communities/{circle.id}/members", as_=MANAGER)).json()["items"]
+    path = f"/members/{member['member_id']}/leave"
+
+    with h.statements() as counter:
+        later = THEN + timedelta(days=60)
+        assert (await h.post(path, as_=applicant("person 0"), at=later)).status_code == 200
+
+    assert (await circle.seats())["waitlisted"] == unready
+    reads = [one for one in counter.statements if "ORDER BY application.priority" in one]
+    assert 0 < len(reads) <= most

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import select
@@ -15,6 +16,8 @@ from coterie_membership.domain.people import Application, ApplicationStatus
 from coterie_membership.domain.requirements import Requirement, judge
 from coterie_membership.domain.seating import offer_if_ready
 from coterie_membership.store import people, tables
+
+_LONGER: Final = 8
 
 
 async def waitlist(
@@ -40,7 +43,7 @@ async def move_up(
 
     Evidence with a window is judged again, so whoever is not ready is left out without losing
     the place. True if a seat is left that nobody who is ready waits for. Costs one statement
-    when nobody waits, none when no seat is free.
+    when nobody waits, none when no seat is free, and few however many are not ready.
     """
     community_id = decision.community.community_id
     if not decision.community.seats.free:
@@ -49,8 +52,10 @@ async def move_up(
         return not await waitlist(uow, community_id, 1)
     seen: set[UUID] = set()
     trees: dict[int, Requirement] = {}
-    while free := decision.community.seats.free:
-        head = await waitlist(uow, community_id, free + 1, but=seen)
+    size = decision.community.seats.free + 1
+    while decision.community.seats.free:
+        head = await waitlist(uow, community_id, size, but=seen)
+        size *= _LONGER
         if not head and passed_over is not None:
             head, passed_over = [passed_over], None
         if not head:

@@ -136,7 +136,8 @@ def test_a_loading_that_was_cut_short_is_followed_by_another(newcomer: Newcomer)
     assert up.wait(60) == 0
     up = newcomer.start(COTERIE, "up", "--data", "cut", output=second)
     try:
-        assert "anew, since the last time was cut short" in until(second, "Ctrl-C stops", up)
+        told = until(second, "They rate what helped", up)
+        assert "anew, since the last time was cut short" in told
         audited = newcomer.run(COTERIE, "audit", "--data", "cut")
         assert audited.returncode == 0, audited.stdout
     finally:

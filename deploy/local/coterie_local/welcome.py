@@ -58,7 +58,9 @@ def greet(
         console.print(path.read_text(), soft_wrap=True)
     console.print()
     console.print(_addresses(platform))
-    console.print("On such a page, Authorize takes a token. To try in another terminal:\n")
+    console.print(
+        "On such a page, Authorize takes a token. To try in another terminal, in this folder:\n"
+    )
     for number, request in enumerate(requests, start=1):
         console.print(f"[bold]# {number}. {request.deed}[/]", soft_wrap=True)
         console.print(request.line, soft_wrap=True, markup=False)

@@ -21,6 +21,7 @@ from coterie_local.processes import LocalFault
 __all__ = ["dead_letter", "planted", "redrive"]
 
 _PATIENCE_S = 40.0
+_PAUSE_S = 0.05
 
 
 @asynccontextmanager
@@ -38,14 +39,17 @@ async def planted(platform: Platform, service: str, member_id: UUID) -> AsyncIte
         await connection.close()
 
 
-async def dead_letter(platform: Platform, service: str, member_id: UUID) -> int:
-    """The id of the member's first open dead letter, once there is one."""
-    line = re.compile(rf"^\s*(\d+)  .*{member_id}", re.MULTILINE)
+async def dead_letter(platform: Platform, service: str, member_id: UUID, *, behind: int) -> int:
+    """The id of the member's first open dead letter, once `behind` events wait behind it."""
+    connection = await asyncpg.connect(platform.environment(service)["COTERIE_DATABASE_URL"])
     deadline = asyncio.get_running_loop().time() + _PATIENCE_S
-    while asyncio.get_running_loop().time() < deadline:
-        listed = await asyncio.to_thread(platform.run, service, "redrive", "list")
-        if found := line.search(listed.stdout):
-            return int(found[1])
+    try:
+        while asyncio.get_running_loop().time() < deadline:
+            if (letter := await connection.fetchval(_OPEN, member_id, 1 + behind)) is not None:
+                return int(letter)
+            await asyncio.sleep(_PAUSE_S)
+    finally:
+        await connection.close()
     raise LocalFault(f"{service} was expected to set an event aside")
 
 
@@ -66,3 +70,6 @@ CREATE TRIGGER planted_defect BEFORE INSERT OR UPDATE ON member_copy FOR EACH RO
 WHEN (NEW.member_id = '{member}') EXECUTE FUNCTION planted_defect();
 """
 _MEND = "DROP FUNCTION IF EXISTS planted_defect() CASCADE;"
+_OPEN = """
+SELECT min(id) FROM dead_letter WHERE state = 'open' AND subject = $1 HAVING count(*) >= $2
+"""

@@ -125,7 +125,7 @@ class Season:
             answer = await self.stage.staff(
                 MEMBERSHIP, "POST", f"/members/{person.member_id}/reinstate"
             )
-            letter = await mishap.dead_letter(self.platform, RECOGNITION, person.member)
+            letter = await mishap.dead_letter(self.platform, RECOGNITION, person.member, behind=1)
         self.redriven = mishap.redrive(self.platform, RECOGNITION, letter)
         person.position = answer.position
 

@@ -142,7 +142,9 @@ LISTED: Final[Mapping[str, Listed]] = {
         "reward_policy": _WHOLE,
         "reward_desk": _WHOLE,
         "budget": _WHOLE,
-        "ledger_entry": _WHOLE,
+        "ledger_entry": Compared(
+            {"cause_id": "of a deadline too, which has a reward's id and so a recorded time in it"}
+        ),
         "code_pool": _WHOLE,
         "gift_code": Compared({"sealed": f"under a nonce {_DRAWN}"}),
         "reward": _WHOLE,

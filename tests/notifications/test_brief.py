@@ -54,10 +54,15 @@ async def test_the_brief_says_what_waits_and_what_happened(world: World) -> None
         ),
         world.reward(reward.RewardHeld, "bo", at - HOUR, uuid4(), reason="budget"),
     )
+    short = uuid4()
+    await world.h.deliver(
+        world.reward(reward.RewardProposed, "ana", at - DAY, short, **proposal),
+        world.reward(reward.RewardHeld, "ana", at - HOUR, short, reason="pool"),
+    )
     await world.offer(at)
     seen = await brief(world)
     assert (seen["capacity"], seen["seats_held"], seen["waitlist"]) == (10, 2, 1)
-    assert (seen["unanswered_count"], seen["approvals_count"], seen["held_rewards"]) == (1, 1, 1)
+    assert (seen["unanswered_count"], seen["approvals_count"], seen["held_rewards"]) == (1, 1, 2)
     assert seen["confirmed_count"] == 1
     assert seen["dormant_count"] == 1
     assert seen["dormant"][0]["id"] == str(world.member_id("bo"))  # type: ignore[index]

@@ -91,6 +91,48 @@ async def test_a_judgement_told_again_without_its_stored_outcome_gives_nothing_m
     assert len(await circle.published()) == before
 
 
+async def test_commands_told_again_without_their_stored_outcomes_do_nothing_more(
+    circle: Circle,
+) -> None:
+    async def everything() -> list[Any]:
+        budget = {"community_id": circle.community_id, "name": "Rewards", "currency": "USD"}
+        opened = await circle.post("/budgets", budget, key="a")
+        budget_id = opened.json()["budget_id"]
+        funded = await circle.post(f"/budgets/{budget_id}/fund", {"amount_minor": 70}, key="b")
+        item = {"kind": "gift_code", "face_value": 5}
+        added = await circle.post(
+            "/catalogue",
+            {"community_id": circle.community_id, "name": "Card", "item": item},
+            key="c",
+        )
+        terms = {
+            "name": "Card",
+            "when": "feedback.verified",
+            "beneficiary": "author",
+            "item_id": added.json()["item_id"],
+            "budget_id": budget_id,
+        }
+        body = {"community_id": circle.community_id, **terms}
+        made = await circle.post("/policies", body, key="d")
+        path = f"/policies/{made.json()['policy_id']}"
+        changed = await circle.h.put(path, {**terms, "active": False}, as_=circle.manager, key="e")
+        answers = [opened, funded, added, made, changed]
+        assert {answer.status_code for answer in answers} <= {200, 201}, [a.text for a in answers]
+        return [answer.json() for answer in answers]
+
+    first = await everything()
+    assert first[1]["funded_minor"] == 70
+    before = len(await circle.published())
+    async with circle.h.database.begin() as uow:
+        await uow.execute(text("DELETE FROM idempotency"))
+
+    again = await everything()
+
+    assert len(await circle.published()) == before
+    assert (again[1]["funded_minor"], again[1]["ledger_sequence"]) == (70, 1)
+    assert again[2:] == [first[2], first[4], first[4]]
+
+
 async def test_a_judgement_keeps_caps_and_money_like_every_policy(circle: Circle) -> None:
     ada, ben = await circle.admit("ada", "ben")
     budget_id = await stocked(circle, amount=1_000)

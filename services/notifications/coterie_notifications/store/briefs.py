@@ -98,7 +98,7 @@ _APPROVALS: Final = text(
     """
     SELECT id, proposed_at AS since, item_name, count(*) OVER () AS total FROM reward_case
     WHERE community_id = :community AND needs_approval AND proposed_at <= :at
-    AND (settled_at IS NULL OR settled_at > :at)
+    AND (held_at IS NULL OR held_at > :at) AND (settled_at IS NULL OR settled_at > :at)
     ORDER BY proposed_at, id LIMIT :shown
     """
 )

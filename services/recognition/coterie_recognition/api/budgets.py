@@ -113,8 +113,11 @@ async def show_ledger(call: Call, budget_id: UUID) -> Page[EntryView]:
 async def open_budget(call: Call, body: OpenBudget) -> Done:
     """Open an empty budget; the first one pays for the templates that wait for money."""
     cause, desk = await _managers_desk(call, body.community_id)
+    budget_id = call.new_id("budget")
+    if (known := desk.budgets.get(budget_id)) is not None:
+        return Done(budget_id, known.version)
     budget = Budget(
-        budget_id=call.new_id("budget"),
+        budget_id=budget_id,
         community_id=body.community_id,
         name=body.name,
         currency=body.currency,
@@ -133,6 +136,9 @@ async def fund_budget(call: Call, budget_id: UUID, body: Fund) -> Done:
     known = await _budget(call, budget_id)
     cause, desk = await _managers_desk(call, known.community_id)
     budget = desk.budgets[budget_id]
+    told = {"budget": budget_id, "cause": cause.id}
+    if await call.uow.one_or_none(_FUNDED, told) is not None:
+        return Done(budget_id, budget.version, budget.sequence)
     call.expect(budget.version)
     desk.drafts.append((cause, budget.fund(body.amount_minor, cause)))
     desk.turn_on_funded(cause)
@@ -239,6 +245,9 @@ def _view(budget: Budget) -> BudgetView:
     )
 
 
+_FUNDED: Final = text(
+    "SELECT 1 FROM ledger_entry WHERE budget_id = :budget AND cause_id = :cause AND move = 'fund'"
+)
 _KNOWN: Final = text(
     "SELECT 1 FROM gift_code "
     "WHERE community_id = :community AND fingerprint = ANY(CAST(:marks AS bytea[])) LIMIT 1"

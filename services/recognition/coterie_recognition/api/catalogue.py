@@ -127,6 +127,8 @@ async def add_item(call: Call, body: AddItem) -> Done:
     cause = await call.within(body.community_id)
     call.staff(cause, Role.MANAGER)
     item_id = call.new_id("item")
+    if (known := await catalogue.find_item(call.uow, item_id)) is not None:
+        return Done(item_id, known.version)
     spec = body.item
     if isinstance(spec, GiftCode):
         spec = await _with_pool(call, body.community_id, body.name, spec)
@@ -178,6 +180,8 @@ async def set_policy(call: Call, body: SetPolicy) -> Done:
     """Set a policy; it follows what happens from now on."""
     cause, desk = await _managers_desk(call, body.community_id)
     policy_id = call.new_id("policy")
+    if (known := desk.policy_in_force(policy_id)) is not None:
+        return Done(policy_id, known.version, known.version)
     terms = PolicyTerms.model_validate(body.model_dump(exclude={"community_id"}))
     policy = _policy_of(policy_id, body.community_id, 1, terms)
     return await _put_in_force(call, desk, policy, cause)
@@ -188,9 +192,11 @@ async def change_policy(call: Call, policy_id: UUID, body: PolicyTerms) -> Done:
     """Put a new version of a policy in force, or switch it on or off."""
     known = await _policy(call, policy_id)
     cause, desk = await _managers_desk(call, known.community_id)
-    version = max(v for id_, v in desk.policies if id_ == policy_id)
-    call.expect(version)
-    policy = _policy_of(policy_id, known.community_id, version + 1, body)
+    current = desk.policy_in_force(policy_id) or known
+    call.expect(current.version)
+    policy = _policy_of(policy_id, known.community_id, current.version + 1, body)
+    if replace(policy, version=current.version) == current:
+        return Done(policy_id, current.version, current.version)
     return await _put_in_force(call, desk, policy, cause)
 
 
@@ -228,11 +234,10 @@ async def _with_pool(call: Call, community_id: UUID, name: str, spec: GiftCode) 
 
 
 async def _item(call: Call, item_id: UUID) -> Item:
-    table = tables.catalogue_item
-    row = await call.uow.one_or_none(select(table).where(table.c.item_id == item_id))
-    if row is None:
+    item = await catalogue.find_item(call.uow, item_id)
+    if item is None:
         raise NotFound("item")
-    return rows.item_from(row)
+    return item
 
 
 async def _policy(call: Call, policy_id: UUID) -> Policy:

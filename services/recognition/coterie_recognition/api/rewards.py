@@ -117,7 +117,9 @@ async def award(call: Call, policy_id: UUID, body: Award) -> Done:
     if community_id not in opened:
         raise NotFound("community")
     desk = opened[community_id]
-    policy = next(p for p in desk.policies_in_force() if p.policy_id == policy_id)
+    policy = desk.policy_in_force(policy_id)
+    if policy is None:
+        raise NotFound("policy")
     me = caller_in(call, community_id)
     reward = desk.award(policy, body.member_id, _manager(call), me, cause)
     return await _decided(call, desk, reward)

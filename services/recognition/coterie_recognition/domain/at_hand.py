@@ -71,6 +71,11 @@ class AtHand:
             latest[policy.policy_id] = policy
         return list(latest.values())
 
+    def policy_in_force(self, policy_id: UUID) -> Policy | None:
+        """The latest version of a policy, if there is one."""
+        found = [p for (id_, _), p in self.policies.items() if id_ == policy_id]
+        return max(found, key=lambda policy: policy.version, default=None)
+
     def obstacle(self, reward: Reward, at: datetime) -> Obstacle | None:
         """Why a reward cannot be paid at `at`, if anything stands in the way."""
         if self.members.get(reward.member_id) is MemberStatus.SUSPENDED:

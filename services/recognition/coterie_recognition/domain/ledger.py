@@ -54,7 +54,10 @@ _LEGS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the ledger; balances are those after it, in minor units."""
+    """One line of the ledger; balances are those after it, in minor units.
+
+    `cause_id` is the decision or event that moved the amount.
+    """
 
     budget_id: UUID
     ledger_sequence: int
@@ -67,6 +70,7 @@ class Entry:
     funded_minor: int
     reserved_minor: int
     spent_minor: int
+    cause_id: UUID
 
 
 @dataclass(slots=True, kw_only=True)
@@ -123,6 +127,7 @@ class Budget:
             self.funded,
             self.reserved,
             self.spent,
+            cause.id,
         )
         self.entries.append(entry)
         return entry

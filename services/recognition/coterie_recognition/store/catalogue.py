@@ -21,7 +21,16 @@ from coterie_recognition.domain.catalogue import (
 )
 from coterie_recognition.store import rows, tables
 
-__all__ = ["add_item", "add_pool", "items", "policies", "pools", "save_item", "set_up"]
+__all__ = [
+    "add_item",
+    "add_pool",
+    "find_item",
+    "items",
+    "policies",
+    "pools",
+    "save_item",
+    "set_up",
+]
 
 
 async def set_up(uow: UnitOfWork, causes: Mapping[UUID, Cause]) -> None:
@@ -70,6 +79,12 @@ async def save_item(uow: UnitOfWork, item: Item) -> Item:
     changed = replace(item, version=item.version + 1)
     await bulk_upsert(uow, tables.catalogue_item, [rows.item_row(changed)], keys=("item_id",))
     return changed
+
+
+async def find_item(uow: UnitOfWork, item_id: UUID) -> Item | None:
+    table = tables.catalogue_item
+    row = await uow.one_or_none(select(table).where(table.c.item_id == item_id))
+    return None if row is None else rows.item_from(row)
 
 
 async def items(uow: UnitOfWork, community_id: UUID) -> list[Item]:

@@ -218,6 +218,14 @@ ledger_entry: Final = Table(
     Column("funded_minor", BigInteger, nullable=False),
     Column("reserved_minor", BigInteger, nullable=False),
     Column("spent_minor", BigInteger, nullable=False),
+    Column("cause_id", Uuid, comment="what moved it; null: entered before that was kept"),
+    Index(
+        "ledger_is_funded_once_by_a_decision",
+        "budget_id",
+        "cause_id",
+        unique=True,
+        postgresql_where=text("move = 'fund'"),
+    ),
     CheckConstraint("credited <> debited AND amount_minor > 0", name="ledger_entry_balances"),
     CheckConstraint(
         "reserved_minor >= 0 AND spent_minor >= 0 AND reserved_minor + spent_minor <= funded_minor",

@@ -61,7 +61,7 @@ def invited(
     parts = [(author_id, AskedAs.AUTHOR)]
     parts += [(one, AskedAs.DUPLICATE_AUTHOR) for one in duplicates]
     parts += [(one, AskedAs.SUPPORTER) for one in supporters]
-    return [Invitee(who, part, who not in gone, ("UTC",)) for who, part in parts]
+    return [Invitee(who, part, who not in gone, ("UTC",), 1) for who, part in parts]
 
 
 def begun(item: Suggestion, invitees: list[Invitee], *, at: datetime = NOON, **more: Any) -> Round:

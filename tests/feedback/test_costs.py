@@ -15,7 +15,7 @@ RATE = 8
 # Now, key, clock, known, caller, community, day, item, text, history, outbox, outcome, view.
 SUBMIT = 13
 # Now, inbox, parked keys, clocks; copies, rounds 5, saved 4; positions, outbox.
-DEPARTURES = 16
+DEPARTURES = 15
 # Now, taken, rounds 4, saved 4, outbox; then a look for more on both kinds of clock.
 DEADLINES = 15
 

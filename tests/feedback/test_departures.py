@@ -102,6 +102,23 @@ async def test_a_departure_overtaken_by_the_return_changes_nothing(
     assert await h.published(LookAgainLapsed) == []
 
 
+@pytest.mark.parametrize("order", list(permutations(range(2))))
+@pytest.mark.parametrize("size", [1, 2])
+async def test_who_left_after_being_asked_is_not_waited_for_even_if_they_are_back_by_then(
+    h: Harness, world: World, order: tuple[int, ...], size: int
+) -> None:
+    item = await world.built("ann")
+    events = (world.left("ann"), world.admitted("ann"))
+
+    for start in range(0, 2, size):
+        await h.deliver(*(events[position] for position in order[start : start + size]))
+
+    assert (await world.see(item))["status"] == "unconfirmed"
+    (lapsed,) = await h.published(LookAgainLapsed)
+    assert lapsed.data.not_askable
+    assert lapsed.causation_id == events[0].id
+
+
 async def test_news_of_a_departure_before_the_return_is_ignored_when_it_comes_late(
     h: Harness, world: World
 ) -> None:

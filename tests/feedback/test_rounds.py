@@ -134,10 +134,10 @@ def test_a_round_that_can_ask_nobody_is_unconfirmed_at_once() -> None:
 
 def test_a_round_whose_people_all_go_does_not_wait_for_ever() -> None:
     round_ = begun(planned(AUTHOR), invited(AUTHOR, supporters=(ANN,)))
-    round_, decision = rounds.mark_gone(round_, ANN, cause())
+    round_, decision = rounds.mark_gone(round_, ANN, cause(), sequence=2)
     assert outcome(decision) is None
 
-    round_, decision = rounds.mark_gone(round_, AUTHOR, cause())
+    round_, decision = rounds.mark_gone(round_, AUTHOR, cause(), sequence=2)
 
     body = outcome(decision)
     assert isinstance(body, FeedbackUnconfirmed)
@@ -148,17 +148,27 @@ def test_a_round_whose_people_all_go_does_not_wait_for_ever() -> None:
 
 def test_a_member_who_goes_twice_goes_once() -> None:
     round_ = begun(planned(AUTHOR), invited(AUTHOR, supporters=(ANN,)))
-    round_, _ = rounds.mark_gone(round_, ANN, cause())
+    round_, _ = rounds.mark_gone(round_, ANN, cause(), sequence=2)
 
-    _, decision = rounds.mark_gone(round_, ANN, cause())
+    _, decision = rounds.mark_gone(round_, ANN, cause(), sequence=2)
 
     assert decision.drafts == ()
+
+
+def test_who_returned_before_they_were_asked_is_waited_for() -> None:
+    round_ = begun(planned(AUTHOR), invited(AUTHOR))
+
+    same, decision = rounds.mark_gone(round_, AUTHOR, cause(), sequence=1)
+    assert (same, decision.drafts) == (round_, ())
+
+    gone, _ = rounds.mark_gone(round_, AUTHOR, cause(), sequence=None)
+    assert gone.look_agains[0].state is LookState.NOT_ASKABLE
 
 
 def test_who_goes_after_their_deadline_is_left_to_it() -> None:
     round_ = begun(planned(AUTHOR), invited(AUTHOR))
 
-    round_, decision = rounds.mark_gone(round_, AUTHOR, cause(NOON + 14 * DAY))
+    round_, decision = rounds.mark_gone(round_, AUTHOR, cause(NOON + 14 * DAY), sequence=2)
 
     assert (decision.look_agains, decision.drafts) == ((), ())
     round_, decision = lapsed(round_, AUTHOR)
@@ -322,7 +332,7 @@ def test_every_round_settles_once_all_deadlines_came(
 def question(at: datetime, zone: str, quiet: QuietHours = QUIET) -> datetime:
     round_ = begun(planned(AUTHOR), invited(AUTHOR), at=at)
     return asked(
-        round_.implementation, Invitee(AUTHOR, AskedAs.AUTHOR, True, (zone,)), quiet
+        round_.implementation, Invitee(AUTHOR, AskedAs.AUTHOR, True, (zone,), 1), quiet
     ).starts_at
 
 

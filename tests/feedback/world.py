@@ -65,6 +65,14 @@ class World:
         )
 
     def opened(self, **fields: Any) -> Event[EventBody]:
+        body = community.CommunityOpened(**self._community(**fields))
+        return self.event(body, self.community_id)
+
+    def changed(self, **fields: Any) -> Event[EventBody]:
+        body = community.CommunityChanged(**self._community(**fields))
+        return self.event(body, self.community_id)
+
+    def _community(self, **fields: Any) -> dict[str, Any]:
         facts = {
             "community_id": self.community_id,
             "name": "Night riders",
@@ -77,7 +85,7 @@ class World:
             "objectives": (self.objective,),
             "requirements_version": 1,
         }
-        return self.event(community.CommunityOpened(**{**facts, **fields}), self.community_id)
+        return facts | fields
 
     def _facts(self, name: str, status: str) -> dict[str, Any]:
         return {
@@ -105,6 +113,14 @@ class World:
 
     def suspended(self, name: str) -> Event[EventBody]:
         body = member.MemberSuspended(**self._facts(name, "suspended"), until=self.now + 14 * DAY)
+        return self.event(body, self.member_id(name))
+
+    def reinstated(self, name: str) -> Event[EventBody]:
+        body = member.MemberReinstated(**self._facts(name, "active"))
+        return self.event(body, self.member_id(name))
+
+    def released(self, name: str) -> Event[EventBody]:
+        body = member.MemberReleased(**self._seat(), **self._facts(name, "released"))
         return self.event(body, self.member_id(name))
 
     def left(self, name: str) -> Event[EventBody]:
@@ -208,12 +224,15 @@ class World:
 
     async def pass_time(self, by: timedelta) -> None:
         """Let the community's clock move, as an event of membership would."""
+        await self.h.deliver(self.advanced(by))
+        await self.h.sweep()
+
+    def advanced(self, by: timedelta) -> Event[EventBody]:
         self.now += by
         body = community.ClockAdvanced(
             community_id=self.community_id, mode=self.clock, now=self.now
         )
-        await self.h.deliver(self.event(body, self.community_id))
-        await self.h.sweep()
+        return self.event(body, self.community_id)
 
 
 def rule(answer: httpx2.Response) -> str:

@@ -1,7 +1,7 @@
 """What happens elsewhere and matters here: people go or are forgotten, a community goes live.
 
-Copies of members and communities are the chassis's. These handlers run after those, so the copy
-already says who is gone; an event that an earlier return has overtaken changes nothing.
+Copies of members and communities are the chassis's. A departure counts for who was asked before it
+and for nobody who was asked after their return, whatever the copy says by the time it is read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from coterie_contracts.member import (
     MemberLeft,
     MemberReleased,
     MemberRemoved,
-    MemberStatus,
 )
 from coterie_feedback.domain import campaigns, rounds
 from coterie_feedback.domain.decision import Decision
@@ -35,7 +34,6 @@ from coterie_feedback.store.suggestions import rounds_open_in, rounds_waiting_fo
 __all__ = ["forget_what_people_said", "restart_what_is_open", "stop_waiting_for_the_gone"]
 
 Departure = MemberLeft | MemberReleased | MemberRemoved | MemberErased
-_GONE = frozenset({MemberStatus.LEFT, MemberStatus.RELEASED, MemberStatus.REMOVED})
 
 
 @handles(ClockAdvanced, fold=Fold.EVERY)
@@ -76,14 +74,8 @@ async def _restart_look_agains(live: Mapping[UUID, Event[ClockAdvanced]], uow: U
 @handles(MemberLeft, MemberReleased, MemberRemoved, MemberErased, fold=Fold.EVERY)
 async def stop_waiting_for_the_gone(events: Batch[Departure], uow: UnitOfWork) -> None:
     """Mark open look-agains of people who are gone as not askable, and settle their rounds."""
-    departed = {event.data.member_id for event in events}
-    copies = await circle.members(uow, departed)
-    gone = {who for who in departed if who not in copies or copies[who].status in _GONE}
-    if not gone:
-        return
-    waiting = await rounds_waiting_for(uow, gone)
-    decisions = _decide(events, gone, waiting)
-    await save(uow, decisions)
+    waiting = await rounds_waiting_for(uow, {event.data.member_id for event in events})
+    await save(uow, _decide(events, waiting))
 
 
 @handles(MemberErased, fold=Fold.EVERY)
@@ -92,19 +84,19 @@ async def forget_what_people_said(events: Batch[MemberErased], uow: UnitOfWork) 
     await forget(uow, {event.data.member_id for event in events})
 
 
-def _decide(
-    events: Sequence[Event[Departure]], gone: set[UUID], waiting: Sequence[Round]
-) -> list[Decision]:
+def _decide(events: Sequence[Event[Departure]], waiting: Sequence[Round]) -> list[Decision]:
     """Event by event, so that a round which several people leave settles with the last."""
     standing = {one.implementation.implementation_id: one for one in waiting}
     decisions = []
     for event in events:
-        if event.data.member_id not in gone:
-            continue
+        forever = isinstance(event.data, MemberErased)
+        sequence = None if forever else event.sequence or 0
         for id_ in sorted(standing):
             cause = Cause.of(event)
             begun = standing[id_].implementation.implemented_at
             cause = replace(cause, at=max(cause.at, begun))
-            standing[id_], decision = rounds.mark_gone(standing[id_], event.data.member_id, cause)
+            standing[id_], decision = rounds.mark_gone(
+                standing[id_], event.data.member_id, cause, sequence=sequence
+            )
             decisions.append(decision)
     return decisions

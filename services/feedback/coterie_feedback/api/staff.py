@@ -193,6 +193,7 @@ def _invitees(
             part,
             people[member_id].status in _ASKABLE,
             (people[member_id].time_zone, community.time_zone),
+            people[member_id].sequence,
         )
         for member_id, part in asked
         if member_id in people

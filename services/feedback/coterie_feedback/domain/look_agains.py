@@ -59,7 +59,8 @@ class LookAgain:
     """One member's part in a round; at most one per implementation and member.
 
     `starts_at` is the first instant outside the member's quiet hours; `due_at` and `late_until`
-    count from it.
+    count from it. `member_sequence` is the member's change of standing that was the latest known
+    when they were asked: a later departure ends the question, whatever is known by then.
     """
 
     look_again_id: UUID
@@ -74,6 +75,7 @@ class LookAgain:
     starts_at: datetime
     due_at: datetime
     late_until: datetime
+    member_sequence: int
     answered_at: datetime | None = None
     sequence: int = 1
 
@@ -121,12 +123,13 @@ class Implementation:
 @dataclass(frozen=True, slots=True)
 class Invitee:
     """Somebody whom a round would ask. Who is gone is not askable. `zones` are IANA
-    names, the member's own before the community's."""
+    names, the member's own before the community's; `sequence` counts changes of standing."""
 
     member_id: UUID
     asked_as: AskedAs
     askable: bool
     zones: tuple[str, ...]
+    sequence: int
 
 
 def who_to_ask(
@@ -158,6 +161,7 @@ def asked(implementation: Implementation, invitee: Invitee, quiet: QuietHours) -
         asked_as=invitee.asked_as,
         state=LookState.REQUESTED if invitee.askable else LookState.NOT_ASKABLE,
         requested_at=at,
+        member_sequence=invitee.sequence,
         **_times(at, invitee.zones, quiet),
     )
 

@@ -157,13 +157,19 @@ def lapse(round_: Round, look_again_id: UUID, cause: Cause) -> tuple[Round, Deci
     return _close(round_, round_.of(look_again_id), cause, LookState.LAPSED)
 
 
-def mark_gone(round_: Round, member_id: UUID, cause: Cause) -> tuple[Round, Decision]:
+def mark_gone(
+    round_: Round, member_id: UUID, cause: Cause, *, sequence: int | None
+) -> tuple[Round, Decision]:
     """A member of the round left, was removed or erased: they are not waited for.
 
-    Whose deadline had come before is left to it, so that it does not matter which is read first.
+    Whose deadline had come before is left to it, and who had returned before they were asked is
+    still asked, so that it does not matter which is read first. `sequence` is that of the
+    departure among the member's changes of standing, absent where nobody returns from it.
     """
     mine = [one for one in round_.look_agains if one.member_id == member_id]
     if not mine or cause.at >= mine[0].due_at:
+        return round_, Decision(cause=cause)
+    if sequence is not None and sequence <= mine[0].member_sequence:
         return round_, Decision(cause=cause)
     return _close(round_, mine[0], cause, LookState.NOT_ASKABLE)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -148,6 +149,7 @@ look_again: Final = Table(
     Column("late_until", _moment, nullable=False),
     Column("answered_at", _moment),
     Column("sequence", Integer, nullable=False),
+    Column("member_sequence", BigInteger, nullable=False, comment="known when they were asked"),
     UniqueConstraint("implementation_id", "member_id", name="look_again_once"),
     Index("look_again_of_member", "member_id", "state"),
     Index("look_again_of_feedback", "feedback_id"),

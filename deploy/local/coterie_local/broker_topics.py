@@ -15,8 +15,10 @@ from aiokafka.errors import for_code
 from coterie_contracts.topics import TOPICS, Topic
 from coterie_local.processes import LocalFault
 
-__all__ = ["create_topics"]
+__all__ = ["LOOK_UP_MS", "create_topics"]
 
+LOOK_UP_MS = 10
+"""A consumer asked for offsets looks up one unknown topic in each pause of its retries."""
 _TIMEOUT_MS = 60_000
 
 
@@ -75,7 +77,11 @@ def _new_topic(topic: Topic, partitions: int | None, replicas: int) -> NewTopic:
 
 async def _until_led(bootstrap: str, rows: Sequence[NewTopic]) -> None:
     """Return when every new partition has a leader that answers, so that no client must retry."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=_TIMEOUT_MS)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        request_timeout_ms=_TIMEOUT_MS,
+        retry_backoff_ms=LOOK_UP_MS,
+    )
     await consumer.start()
     try:
         await consumer.end_offsets(

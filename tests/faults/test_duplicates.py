@@ -103,7 +103,7 @@ async def _poison(bootstrap: str) -> None:
         for topic in TOPICS:
             for value, headers in _POISON:
                 key = str(uuid4()).encode()
-                await producer.send_and_wait(topic.name, value, key=key, headers=headers)
+                await producer.send_and_wait(topic.name, value, key=key, headers=list(headers))
     finally:
         await producer.stop()
 

@@ -10,11 +10,24 @@ import asyncpg
 import pytest
 
 from coterie_chassis.testing import until
+from coterie_contracts.topics import Lane
 from coterie_local.blocking import block_on
 from coterie_local.platform import SERVICES, Platform
 from coterie_local.processes import Child
-from tests.faults.director import assert_as_undisturbed, direct, instance, platform_on
+from tests.faults.director import (
+    Disturbance,
+    assert_as_undisturbed,
+    direct,
+    instance,
+    platform_on,
+)
+from tests.faults.groups import Share, all_have_applied, settle_on
 from tests.flows.seasons import Played
+
+JOIN: Final = 8
+AMONG_ADMISSIONS: Final = 33
+AMONG_RATINGS: Final = 150
+FREEZE: Final = 60
 
 _PATIENCE_S: Final = 60.0
 _LEADER: Final = (
@@ -26,21 +39,48 @@ pytestmark = pytest.mark.usefixtures("java_and_maven")
 
 
 def test_two_instances_and_a_rebalance_change_nothing(season: Played, tmp_path: Path) -> None:
-    """All second instances join early; in the middle half of all processes go and come again."""
+    """All second instances join early; each of two has applied events when one of them goes."""
     with platform_on(tmp_path / "data") as platform:
-        seconds: list[Child] = []
+        seconds: dict[str, Child] = {}
+        lanes = {"feedback": Lane.PROMPT, "recognition": Lane.BULK, "notifications": Lane.BULK}
+        at_first: dict[str, list[Share]] = {}
 
         def join() -> None:
-            seconds.extend(instance(platform, service, beside=True) for service in SERVICES)
+            for service in SERVICES:
+                seconds[service] = instance(platform, service, beside=True)
+            for service, lane in lanes.items():
+                at_first[service] = block_on(settle_on(platform, service, lane, members=2))
 
-        def rebalance() -> None:
-            for service in ("feedback", "notifications"):
-                platform.restart(service)
-            for child in seconds[1::2]:
-                child.kill()
+        def both_have_applied(service: str) -> None:
+            block_on(all_have_applied(platform, service, lanes[service], at_first[service]))
 
-        direct(platform, [(30, join), (130, rebalance)])
-        assert [child.alive for child in seconds] == [True, False, True, False]
+        def among_admissions() -> None:
+            both_have_applied("feedback")
+            seconds["feedback"].kill()
+
+        def among_ratings() -> None:
+            both_have_applied("recognition")
+            both_have_applied("notifications")
+            seconds["notifications"].kill()
+
+        direct(
+            platform,
+            [
+                Disturbance(JOIN, join),
+                Disturbance(
+                    AMONG_ADMISSIONS,
+                    act=among_admissions,
+                    then=lambda: platform.restart("membership"),
+                ),
+                Disturbance(
+                    AMONG_RATINGS,
+                    act=among_ratings,
+                    then=lambda: platform.restart("recognition"),
+                ),
+            ],
+        )
+        alive = {service for service, child in seconds.items() if child.alive}
+        assert alive == {"membership", "recognition"}
         assert_as_undisturbed(platform, season)
 
 
@@ -50,20 +90,24 @@ def test_a_frozen_relay_leader_is_replaced_and_does_no_harm_when_it_comes_back(
     """SIGSTOP outlasts the lock's session and the consumer's; SIGCONT meets a new leader."""
     with platform_on(tmp_path / "data") as platform:
         led: list[int | None] = []
+        second: list[Child] = []
 
         def freeze() -> None:
+            second.append(instance(platform, "feedback", beside=True))
+            block_on(settle_on(platform, "feedback", Lane.PROMPT, members=2))
             led.append(block_on(_leader(platform, "feedback")))
-            assert led[0] is not None
-            second = instance(platform, "feedback", beside=True)
             platform.process("feedback").send(signal.SIGSTOP)
+
+        def thaw() -> None:
             try:
                 led.append(block_on(_another_leader(platform, "feedback", led[0])))
+                block_on(settle_on(platform, "feedback", Lane.PROMPT, members=1))
             finally:
                 platform.process("feedback").send(signal.SIGCONT)
-            assert second.alive
 
-        direct(platform, [(60, freeze)])
-        assert len(led) == 2
+        direct(platform, [Disturbance(FREEZE, freeze, then=thaw)])
+        assert second[0].alive
+        assert led[0] is not None
         assert led[0] != led[1]
         assert_as_undisturbed(platform, season)
 

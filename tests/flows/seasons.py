@@ -24,6 +24,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from coterie_contracts.topics import TOPICS, Lane
 from coterie_local.blocking import block_on
+from coterie_local.broker_topics import LOOK_UP_MS
 from coterie_local.demo.season import LEAST_PEOPLE, Season
 from coterie_local.demo.stage import Stage
 from coterie_local.importers.transport import Answer, Send, Transport
@@ -51,6 +52,7 @@ class Played:
     records: list[Record]
     tables: Canonical
     tables_at_cut: Canonical
+    commands_at_cut: int
     suggestions: dict[str, UUID]
     brief: dict[str, Any]
     redriven: int
@@ -106,14 +108,16 @@ async def perform(
 
 async def whole_season(platform: Platform) -> Played:
     """Play everything undisturbed and read what came of it."""
-    at_cut: list[Canonical] = []
+    sent: list[int] = []
+    at_cut: list[tuple[Canonical, int]] = []
 
     async def read_at_cut(number: int) -> None:
         if number == CUT:
             await settled(platform)
-            at_cut.append(await canonical(platform, await read_log(platform.kafka)))
+            tables = await canonical(platform, await read_log(platform.kafka))
+            at_cut.append((tables, sent[-1]))
 
-    season = await perform(platform, after=read_at_cut)
+    season = await perform(platform, on_command=sent.append, after=read_at_cut)
     await settled(platform)
     records = await read_log(platform.kafka)
     tables = await canonical(platform, records)
@@ -121,7 +125,8 @@ async def whole_season(platform: Platform) -> Played:
         options=platform.options,
         records=records,
         tables=tables,
-        tables_at_cut=at_cut[0],
+        tables_at_cut=at_cut[0][0],
+        commands_at_cut=at_cut[0][1],
         suggestions=season.suggestions,
         brief=season.brief,
         redriven=season.redriven,
@@ -166,7 +171,7 @@ _Look = Callable[[], Awaitable[tuple[list[str], object]]]
 @asynccontextmanager
 async def _watching(platform: Platform) -> AsyncIterator[_Look]:
     admin = AIOKafkaAdminClient(bootstrap_servers=platform.kafka)
-    consumer = AIOKafkaConsumer(bootstrap_servers=platform.kafka)
+    consumer = AIOKafkaConsumer(bootstrap_servers=platform.kafka, retry_backoff_ms=LOOK_UP_MS)
     databases = {}
     try:
         await admin.start()

@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import pytest
+
 from coterie_chassis.testing import Harness
 from coterie_contracts import feedback, member, reward
-from coterie_contracts.community import ClockMode, CommunityStatus
+from coterie_contracts.community import ClockMode, CommunityChanged, CommunityStatus
+from coterie_contracts.notification import NotificationSent
 
 from .world import DAY, HOUR, START, World, ledgered
 
@@ -110,6 +113,26 @@ async def test_a_community_with_nothing_to_say_gets_no_brief_and_a_closed_one_no
     await world.h.deliver(world.admitted("ana", START + 30 * DAY))
     await world.h.sweep()
     assert (await world.h.get(path, as_=world.manager)).json()["items"] == []
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_change_that_is_read_before_the_opening_costs_no_brief(
+    world: World, together: bool
+) -> None:
+    opened = world.opened()
+    changed = world.opened(START + 15 * DAY, CommunityChanged, name="The Bike Shed")
+    if together:
+        await world.h.deliver(changed, opened)
+    else:
+        await world.h.deliver(changed)
+        await world.h.deliver(opened)
+    await world.h.deliver(world.admitted("ana"), world.accepted("ana", START + HOUR))
+
+    await world.h.sweep()
+
+    found = await world.h.published(NotificationSent)
+    briefs = [event.time for event in found if event.data.template == "monday_brief"]
+    assert briefs == [START - 4 * HOUR + 7 * DAY]
 
 
 async def test_only_staff_read_the_brief(world: World) -> None:

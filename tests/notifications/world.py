@@ -14,7 +14,7 @@ from coterie_chassis.testing import Harness, event_of, person
 from coterie_contracts import community, feedback, member, reward
 from coterie_contracts.community import ClockMode
 from coterie_contracts.envelope import Event
-from coterie_contracts.model import EventBody
+from coterie_contracts.model import EventBody, Seated
 
 START = datetime(2024, 3, 4, 12, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -54,7 +54,12 @@ class World:
             clock=self.clock,
         )
 
-    def opened(self, at: datetime = START, **fields: Any) -> Event[EventBody]:
+    def opened(
+        self,
+        at: datetime = START,
+        body: type[community.CommunityFacts] = community.CommunityOpened,
+        **fields: Any,
+    ) -> Event[EventBody]:
         facts = {
             "community_id": self.community_id,
             "name": "The Bike Kitchen",
@@ -67,7 +72,7 @@ class World:
             "objectives": (),
             "requirements_version": 1,
         }
-        return self.event(community.CommunityOpened(**{**facts, **fields}), self.community_id, at)
+        return self.event(body(**{**facts, **fields}), self.community_id, at)
 
     def _seats(self, change: int) -> dict[str, int]:
         self.held = max(0, self.held + change)
@@ -93,6 +98,19 @@ class World:
             "requirements_version": 1,
         }
         return self.event(member.MemberAdmitted(**{**facts, **fields}), self.member_id(name), at)
+
+    def standing(
+        self, body: type[member.MemberFacts], name: str, status: str, at: datetime, **more: Any
+    ) -> Event[EventBody]:
+        """A change of standing; one that frees a seat says so."""
+        freed = self._seats(-1) if issubclass(body, Seated) else {}
+        facts = self._facts(name, status, START)
+        return self.event(body(**freed, **facts, **more), self.member_id(name), at)
+
+    def seated(self, body: type[Seated], subject: UUID, at: datetime, **facts: Any) -> Event[Any]:
+        """An event that counts seats and changes none."""
+        community_id = self.community_id
+        return self.event(body(**self._seats(0), community_id=community_id, **facts), subject, at)
 
     def suspended(self, name: str, at: datetime) -> Event[EventBody]:
         body = member.MemberSuspended(**self._facts(name, "suspended", START), until=at + 14 * DAY)

@@ -28,20 +28,25 @@ from coterie_notifications.telling import tell
 _COMMUNITIES: Final = (community.CommunityOpened, community.CommunityChanged)
 
 
-@handles(*_COMMUNITIES, fold=Fold.LATEST)
+@handles(*_COMMUNITIES, fold=Fold.EVERY)
 async def schedule_briefs(events: Batch[community.CommunityFacts], uow: UnitOfWork) -> None:
-    """A brief every Monday at nine, in the community's zone, until it is closed.
+    """A brief every Monday at nine, in the community's zone, from its opening until it is closed.
 
-    One that is due already stays due: on a driven clock events run ahead of deadlines.
+    One that is due already stays due: on a driven clock events run ahead of deadlines. Where a
+    change came before the opening, the opening sets the first Monday back.
     """
-    scheduled = await facts.scheduled_briefs(uow, [event.data.community_id for event in events])
+    due = await facts.scheduled_briefs(uow, {event.data.community_id for event in events})
     for event in events:
         data = event.data
-        if data.status is community.CommunityStatus.CLOSED or data.community_id in scheduled:
+        if data.status is community.CommunityStatus.CLOSED:
             continue
         zone = zone_of(data.time_zone, data.time_zone)
-        due_at = next_local(event.time, MONDAY, BRIEF_AT, zone)
-        uow.schedule(BRIEF, data.community_id, data.community_id, due_at)
+        monday = next_local(event.time, MONDAY, BRIEF_AT, zone)
+        known, opens = due.get(data.community_id), isinstance(data, community.CommunityOpened)
+        if known is not None and not (opens and monday < known):
+            continue
+        due[data.community_id] = monday
+        uow.schedule(BRIEF, data.community_id, data.community_id, monday)
 
 
 @handles(
@@ -85,7 +90,8 @@ async def _campaigns(events: Sequence[Event[EventBody]], uow: UnitOfWork) -> lis
         uow, [(data.campaign_id, data.community_id, event.time) for event, data in launched]
     )
     calls = [_call(event, data) for event, data in launched]
-    await facts.keep_campaigns(uow, [(call, len(audiences[call.cause_id])) for call in calls])
+    sizes = [data.audience_size for _, data in launched]
+    await facts.keep_campaigns(uow, list(zip(calls, sizes, strict=True)))
     admitted = [
         (event.data.member_id, event.data.community_id, event.data.admitted_at)
         for event in events

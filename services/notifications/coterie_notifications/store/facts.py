@@ -218,10 +218,10 @@ async def unused_invitations(uow: UnitOfWork, ids: Sequence[UUID]) -> dict[UUID,
     return {row.id: row for row in rows}
 
 
-async def scheduled_briefs(uow: UnitOfWork, ids: Sequence[UUID]) -> set[UUID]:
-    """Those communities whose next brief has its deadline."""
+async def scheduled_briefs(uow: UnitOfWork, ids: Collection[UUID]) -> dict[UUID, datetime]:
+    """When the next brief of each community is due, of those that have one."""
     rows = await uow.rows(_SCHEDULED, {"ids": sorted(ids)})
-    return {row.aggregate_id for row in rows}
+    return {row.aggregate_id: row.due_at for row in rows}
 
 
 async def _merge(
@@ -331,7 +331,7 @@ _DEADLINES: Final = text(
     "WHERE community_id = ANY(CAST(:communities AS uuid[])) ORDER BY kind, aggregate_id"
 )
 _SCHEDULED: Final = text(
-    "SELECT aggregate_id FROM deadline "
+    "SELECT aggregate_id, due_at FROM deadline "
     "WHERE kind = 'brief.send' AND aggregate_id = ANY(CAST(:ids AS uuid[]))"
 )
 _SUGGESTIONS: Final = text(

@@ -15,7 +15,13 @@ from coterie_chassis.decisions import member_id_of
 from coterie_chassis.outbox import message_of
 from coterie_chassis.tables import outbox
 from coterie_chassis.testing import Harness, event_of, person
-from coterie_contracts.community import ClockMode, CommunityOpened, CommunityStatus
+from coterie_contracts.community import (
+    ClockAdvanced,
+    ClockMode,
+    CommunityChanged,
+    CommunityOpened,
+    CommunityStatus,
+)
 from coterie_contracts.envelope import Event
 from coterie_contracts.feedback import (
     AskedAs,
@@ -95,19 +101,29 @@ class Circle:
         )
 
     def opened(self, zone: str = "Europe/Berlin") -> Event[CommunityOpened]:
-        body = CommunityOpened(
-            community_id=self.community_id,
-            name="Riders",
-            status=CommunityStatus.OPEN,
-            time_zone=zone,
-            quiet_from=time(21),
-            quiet_until=time(8),
-            clock=self.clock,
-            capacity=200,
-            objectives=(),
-            requirements_version=1,
-        )
-        return self.event(body, self.community_id)
+        return self.event(CommunityOpened(**self._community(time_zone=zone)), self.community_id)
+
+    def changed(self, **facts: Any) -> Event[CommunityChanged]:
+        return self.event(CommunityChanged(**self._community(**facts)), self.community_id)
+
+    def _community(self, **facts: Any) -> dict[str, Any]:
+        return {
+            "community_id": self.community_id,
+            "name": "Riders",
+            "status": CommunityStatus.OPEN,
+            "time_zone": "Europe/Berlin",
+            "quiet_from": time(21),
+            "quiet_until": time(8),
+            "clock": self.clock,
+            "capacity": 200,
+            "objectives": (),
+            "requirements_version": 1,
+            **facts,
+        }
+
+    def clock_advanced(self, now: datetime) -> Event[ClockAdvanced]:
+        body = ClockAdvanced(community_id=self.community_id, mode=self.clock, now=now)
+        return self.event(body, self.community_id, at=now)
 
     async def open(self) -> None:
         await self.h.deliver(self.opened())

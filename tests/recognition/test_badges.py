@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from itertools import permutations
 from uuid import UUID, uuid4
 
@@ -48,6 +49,21 @@ async def shown(circle: Circle, member: UUID) -> set[str]:
     answer = await circle.get(f"/members/{member}/badges")
     assert answer.status_code == 200, answer.text
     return {badge["badge"] for badge in answer.json()}
+
+
+async def test_a_badge_is_dated_by_what_earned_it_and_not_by_its_batch(circle: Circle) -> None:
+    ada, ben = await circle.admit("ada", "ben")
+    first = circle.submitted(uuid4(), ada)
+    circle.now += timedelta(days=1)
+    await circle.h.deliver(first, circle.submitted(uuid4(), ben))
+
+    dates = {}
+    for member in (ada, ben):
+        (badge,) = (await circle.get(f"/members/{member}/badges")).json()
+        dates[member] = datetime.fromisoformat(badge["changed_at"])
+
+    assert dates == {ada: NOON, ben: NOON + timedelta(days=1)}
+    assert dates == {e.data.member_id: e.time for e in await circle.published(BadgeAwarded)}
 
 
 async def test_first_feedback_is_awarded_once_and_revoked_with_the_last(circle: Circle) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 from uuid import UUID, uuid5
 
@@ -45,7 +46,7 @@ class Evidence:
 
 @dataclass(slots=True)
 class Held:
-    """A badge's row; `sequence` counts its awards and revocations."""
+    """A badge's row; `sequence` counts its awards and revocations, the last at `changed_at`."""
 
     badge_id: UUID
     member_id: UUID
@@ -53,6 +54,7 @@ class Held:
     badge: Badge
     season: str | None
     held: bool
+    changed_at: datetime
     sequence: int
 
 
@@ -98,9 +100,9 @@ class Cabinet:
         if (row is not None and row.held) == earned:
             return
         if row is None:
-            row = Held(id_, member_id, community_id, badge, season, held=False, sequence=0)
+            row = Held(id_, member_id, community_id, badge, season, False, cause.at, 0)
             self.badges[id_] = row
-        row.held, row.sequence = earned, row.sequence + 1
+        row.held, row.changed_at, row.sequence = earned, cause.at, row.sequence + 1
         self.changed[id_] = row
         body = (BadgeAwarded if earned else BadgeRevoked)(
             badge_id=id_,

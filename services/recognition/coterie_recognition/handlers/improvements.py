@@ -48,8 +48,7 @@ async def award_badges(events: Batch[FeedbackFacts | LookAgainAnswered], uow: Un
         mine = [fact for fact in found if fact.member_id not in erased]
         cabinet.weigh(mine, Cause.of(event))
         added += mine
-    at = max(event.time for event in events)
-    await badges.save_cabinet(uow, cabinet, at, added)
+    await badges.save_cabinet(uow, cabinet, added)
 
 
 @handles(

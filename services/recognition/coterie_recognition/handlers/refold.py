@@ -159,4 +159,4 @@ async def _award(uow: UnitOfWork, turn: _Turn, standing: set[UUID], top: set[UUI
     for member in sorted(standing):
         cause = turn.because_of(badge_id(member, Badge.SEASON_TOP, label))
         cabinet.settle(member, id_, Badge.SEASON_TOP, label, cause, earned=member in top)
-    await badges.save_cabinet(uow, cabinet, turn.base.at)
+    await badges.save_cabinet(uow, cabinet)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -39,9 +38,7 @@ async def open_cabinet(
     return cabinet
 
 
-async def save_cabinet(
-    uow: UnitOfWork, cabinet: Cabinet, at: datetime, added: Collection[Evidence] = ()
-) -> None:
+async def save_cabinet(uow: UnitOfWork, cabinet: Cabinet, added: Collection[Evidence] = ()) -> None:
     """Keep new evidence and changed badges and publish them; two statements."""
     latest: dict[tuple[UUID, Badge, UUID], Evidence] = {}
     for fact in added:
@@ -63,7 +60,7 @@ async def save_cabinet(
             "badge": held.badge.value,
             "season": held.season,
             "held": held.held,
-            "changed_at": at,
+            "changed_at": held.changed_at,
             "sequence": held.sequence,
         }
         for _, held in sorted(cabinet.changed.items())

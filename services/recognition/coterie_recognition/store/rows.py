@@ -86,6 +86,7 @@ def badge_from(row: Row[Any]) -> Held:
         Badge(row.badge),
         row.season,
         row.held,
+        row.changed_at,
         row.sequence,
     )
 

@@ -38,7 +38,7 @@ class Case:
     """Rows whose `column` has `value` leave more columns apart, each with its reason."""
 
     column: str
-    value: str
+    value: Any
     apart: Mapping[str, str]
 
 
@@ -67,7 +67,9 @@ Listed: TypeAlias = Mapping[str, Compared | Excluded]
 _WHOLE: Final = Compared()
 _WALL: Final = "the wall clock"
 _DRAWN: Final = "drawn at random"
-_ARRIVAL: Final = "facts come from several partitions: which of them is first is their order"
+_LAST: Final = "the fact that makes up the number is the last to come, from several partitions"
+_COUNTED: Final = ("helpful_tester", "helpful_rater")
+"""Badges that several facts of one member earn together."""
 _TOLD: Final = "what a person is told of comes from several topics, in the order of arrival"
 _THEN: Final = "tells what had arrived from other services when it was due"
 _SUMMARY: Final = "summaries are published as often as the refold finds a difference"
@@ -81,7 +83,6 @@ CHASSIS: Final[Listed] = {
             "id": "an identity column, which an undone attempt also counts",
             "kind": "of two events of one key on two topics, the one that arrives first fails",
             "error": "as of `kind`",
-            "partition": "hardly news beside the key",
             "offset": "counts repeated deliveries too",
             "headers": "hold the recorded time and the trace",
             "digest": "of the headers",
@@ -136,7 +137,9 @@ LISTED: Final[Mapping[str, Listed]] = {
         "merit_dirty": Compared({"id": "an identity column"}),
         "merit_season": _WHOLE,
         "merit_standing": Compared({"sequence": _SUMMARY}),
-        "badge": Compared({"changed_at": _ARRIVAL}),
+        "badge": Compared(
+            cases=tuple(Case("badge", name, {"changed_at": _LAST}) for name in _COUNTED)
+        ),
         "badge_evidence": _WHOLE,
         "catalogue_item": _WHOLE,
         "reward_policy": _WHOLE,
@@ -155,9 +158,16 @@ LISTED: Final[Mapping[str, Listed]] = {
         **CHASSIS,
         **CIRCLE,
         "notification": Compared(
-            {"recipient_sequence": _TOLD, "answers": f"quote counts: {_TOLD}"},
             cases=(
-                Case("template", "badge", {"decided_at": _ARRIVAL, "local_day": _ARRIVAL}),
+                Case(
+                    "notification_class",
+                    "personal",
+                    {"recipient_sequence": _TOLD, "answers": f"quote counts: {_TOLD}"},
+                ),
+                *(
+                    Case("params", {"badge": name}, {"decided_at": _LAST, "local_day": _LAST})
+                    for name in _COUNTED
+                ),
                 Case("template", "monday_brief", {"params": _THEN}),
             ),
             left_out={("template", "suggestion_waits"): _THEN},

@@ -21,7 +21,7 @@ from coterie_local.platform import SERVICES, Platform
 from tests.faults.canonical import Canonical, canonical, differences
 from tests.flows.seasons import Played, read_log, settled
 
-pytestmark = pytest.mark.usefixtures("java_and_maven")
+pytestmark = [pytest.mark.usefixtures("java_and_maven"), pytest.mark.timeout(600)]
 
 Header = tuple[str, bytes]
 _FOREIGN: tuple[Header, ...] = (

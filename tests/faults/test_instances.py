@@ -35,7 +35,7 @@ _LEADER: Final = (
     "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
 
-pytestmark = pytest.mark.usefixtures("java_and_maven")
+pytestmark = [pytest.mark.usefixtures("java_and_maven"), pytest.mark.timeout(600)]
 
 
 def test_two_instances_and_a_rebalance_change_nothing(season: Played, tmp_path: Path) -> None:

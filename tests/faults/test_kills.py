@@ -23,7 +23,7 @@ _FOUNDED: Final = 8
 """The first command after the circle is founded and its services have met."""
 _MORE_SEEDS: Final = [int(seed) for seed in os.environ.get("COTERIE_FAULT_SEEDS", "").split()]
 
-pytestmark = pytest.mark.usefixtures("java_and_maven")
+pytestmark = [pytest.mark.usefixtures("java_and_maven"), pytest.mark.timeout(600)]
 
 
 @pytest.mark.parametrize("seed", _MORE_SEEDS or [7])
@@ -86,7 +86,7 @@ def test_a_crash_between_two_commits_is_made_good_by_redelivery(
 ) -> None:
     choice = random.Random(seed)
     points = {
-        service: [f"offsets:{choice.randint(1, 2)}", f"relay:{choice.randint(1, 4)}"]
+        service: [f"offsets:{choice.randint(1, 6)}", f"relay:{choice.randint(1, 12)}"]
         for service in SERVICES
     }
     points["membership"].pop(0)  # it consumes nothing
@@ -96,6 +96,8 @@ def test_a_crash_between_two_commits_is_made_good_by_redelivery(
         try:
             direct(platform, [], meanwhile=crashing.attend)
             assert sorted(crashing.crashed) == sorted(planned)
-            assert_as_undisturbed(platform, season)
+            report = assert_as_undisturbed(platform, season)
+            sent_twice = sum(point.startswith("relay") for _, point in planned)
+            assert report.repeats >= sent_twice
         finally:
             crashing.stop()

@@ -132,6 +132,9 @@ class EmbeddedPostgres:
         if self._child is not None:
             self._child.stop(_STOP_S, with_signal=signal.SIGINT)
             self._child = None
+            deadline = time.monotonic() + _LEFTOVERS_END_S
+            while _working_in(self._cluster) and time.monotonic() < deadline:
+                time.sleep(_POLL_S)
 
     def create_database(self, service: str) -> str:
         """The URL of `service`'s own database, created with its role when it is missing."""

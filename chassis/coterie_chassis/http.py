@@ -174,14 +174,17 @@ class Call:
         self._headers = headers
         self._request = request
         self.cause_id = self._cause_id()
+        self._may_catch_up = request.method != "GET"
 
     async def within(self, community_id: UUID) -> Cause:
         """The cause for a command on this community, at its clock's time.
 
         On a driven clock, `Coterie-Occurred-At` moves the clock forward. Every deadline that is due
-        by then is acted on first, those that an event's time has made due included. Raises
-        `NotFound` for an unknown community.
+        by then is acted on first, those that an event's time has made due included; that is done
+        once, before the command locks anything that a deadline's handler locks. Raises `NotFound`
+        for an unknown community.
         """
+        before_all, self._may_catch_up = self._may_catch_up, False
         row = await self.uow.one_or_none(_CLOCK, {"community": community_id})
         if row is None:
             raise NotFound("community")
@@ -195,7 +198,7 @@ class Call:
         if occurred_at is not None and occurred_at > at:
             at = occurred_at
             await self._runtime.advance_clock(self.uow, community_id, at)
-        elif row.is_behind and self._request.method != "GET":
+        elif row.is_behind and before_all:
             await self._runtime.catch_up(self.uow, community_id)
         return self.cause(at, community_id=community_id, brand_id=row.brand_id, clock=mode)
 

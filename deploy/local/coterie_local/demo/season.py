@@ -181,26 +181,31 @@ class Season:
         await stage.staff(FEEDBACK, "POST", path, reason="Colour does not help anybody finish it.")
         nothing = self.suggestions["Nothing"]
         author = next(person for person, id_ in self.contributions if id_ == nothing)
+        await self._seen_by(RECOGNITION, f"{nothing};1")
         await stage.do(author, FEEDBACK, "POST", f"/feedback/{nothing}/withdraw")
         path = f"/feedback/{first}/comments"
         await stage.staff(FEEDBACK, "POST", path, text="Thank you; we look into the pump.")
 
     async def build(self) -> None:
-        labels = list(self.suggestions)[:6]
+        labels, built = list(self.suggestions)[:6], {}
         for number, label in enumerate(labels):
             self.stage.day(9 + number, 10)
-            await self._implement(label, "the way you asked for it.", "in your next order")
+            built[label] = await self._implement(
+                label, "the way you asked for it.", "in your next order"
+            )
         self.stage.day(16, 10)
         for number, label in enumerate(labels[:5]):
             reopened = number == 4
-            await self._answer_look_agains(label, satisfied=not reopened)
+            await self._look_again(label, built[label], satisfied=not reopened)
         again = labels[4]
         self.stage.day(18, 10)
         path = f"/feedback/{self.suggestions[again]}"
         await self.stage.staff(FEEDBACK, "POST", f"{path}/plan")
-        await self._implement(again, "this time with what was missing.", "in your next order")
+        position = await self._implement(
+            again, "this time with what was missing.", "in your next order"
+        )
         self.stage.day(20, 10)
-        await self._answer_look_agains(again, satisfied=True)
+        await self._look_again(again, position, satisfied=True)
 
     async def reward(self) -> None:
         stage = self.stage
@@ -271,7 +276,7 @@ class Season:
         waiting = await self._asked_about("Smaller box")
         declined = await self._decline_one_of(sad)
         for position in (suspension.position, waiting, declined):
-            await self._seen_by_notifications(position)
+            await self._seen_by(NOTIFICATIONS, position)
         stage.day(47, 15)
         await self._offer("A first look at the night cream")
         await self._mark_not_useful(grumpy)
@@ -358,12 +363,24 @@ class Season:
             active=True,
         )
 
-    async def _implement(self, label: str, what_changed: str, see_it_at: str) -> str | None:
+    async def _implement(self, label: str, what_changed: str, see_it_at: str) -> str:
+        """Staff say that it was built; returns the position of that."""
         path = f"/feedback/{self.suggestions[label]}/implement"
         answer = await self.stage.staff(
             FEEDBACK, "POST", path, what_changed=what_changed, see_it_at=see_it_at
         )
-        return answer.position
+        await self._seen_by(RECOGNITION, answer.position)
+        return str(answer.position)
+
+    async def _look_again(self, label: str, built: str, *, satisfied: bool) -> None:
+        """Everybody answers; the verdict is the next that happens to what was `built`.
+
+        Money is given in the order in which recognition hears of verdicts, so that order is the
+        play's.
+        """
+        await self._answer_look_agains(label, satisfied=satisfied)
+        suggestion, _, sequence = built.partition(";")
+        await self._seen_by(RECOGNITION, f"{suggestion};{int(sequence) + 1}")
 
     async def _answer_look_agains(self, label: str, *, satisfied: bool) -> None:
         feedback_id = str(self.suggestions[label])
@@ -410,7 +427,7 @@ class Season:
     async def _accept(self, person: Person) -> None:
         path = f"/applications/{person.application_id}/accept-seat"
         self._seated(person, (await self.stage.do(person, MEMBERSHIP, "POST", path)).body)
-        await self._seen_by_notifications(person.position)
+        await self._seen_by(NOTIFICATIONS, person.position)
 
     async def _news_until(self, day: int) -> None:
         """News on Mondays, Wednesdays and Fridays, which is as often as the guard allows."""
@@ -454,10 +471,10 @@ class Season:
         declined = await self.stage.staff(FEEDBACK, "POST", path, reason="Nobody would finish it.")
         return declined.position
 
-    async def _seen_by_notifications(self, position: str | None) -> None:
-        """Offers are judged on what notifications knows; wait until it knows this."""
+    async def _seen_by(self, service: str, position: str | None) -> None:
+        """What a service decides is decided on what it knows; wait until it knows this."""
         send = Send(caller=MANAGER, after=position)
-        await self.stage.transport.query(NOTIFICATIONS, f"{self._home}/todo", send)
+        await self.stage.transport.query(service, f"{self._home}/todo", send)
 
     def _seated(self, person: Person, application: dict[str, Any]) -> None:
         if application["member_id"] is not None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import text
 
-from coterie_chassis.testing import Harness
+from coterie_chassis.auth import Role
+from coterie_chassis.testing import Harness, person
 from coterie_contracts.member import InvitationExpired, InvitationRedeemed, SeatOffered
 
-from .conftest import AGREED, HOUSE_RULES, MANAGER, Circle, Founder, applicant
+from .conftest import AGREED, BRAND, HOUSE_RULES, MANAGER, Circle, Founder, applicant
 
 THEN = datetime(2010, 3, 2, 12, tzinfo=UTC)
 APPROVAL = {"kind": "manager_approval"}
@@ -179,3 +181,28 @@ async def test_an_invitation_of_another_circle_opens_nothing(h: Harness, found: 
 
     assert refused.json()["type"].endswith("unknown-invitation")
     assert (await redeem(h, "no such token", "ann")).status_code == 404
+
+
+async def test_managers_find_their_open_invitations_again(h: Harness, found: Founder) -> None:
+    circle = await found(clock="driven", at=THEN)
+    made = [
+        (await invite(circle, max_uses=2, at=THEN + timedelta(days=day)))["invitation_id"]
+        for day in range(4)
+    ]
+    await circle.do(f"/invitations/{made[1]}/revoke")
+    path, seen, cursor = f"/communities/{circle.id}/invitations", [], None
+    while True:
+        params = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = (await h.get(path, as_=MANAGER, params=params)).json()
+        seen += page["items"]
+        if (cursor := page["next"]) is None:
+            break
+    (revoked,) = (await h.get(path, as_=MANAGER, params={"status": "revoked"})).json()["items"]
+
+    assert [one["invitation_id"] for one in seen] == [made[0], made[2], made[3]]
+    assert all("token" not in one for one in [*seen, revoked])
+    assert revoked["invitation_id"] == made[1]
+    host = person("hal", Role.HOST, brand=BRAND)
+    elsewhere = person("eve", Role.MANAGER, brand=uuid4())
+    asked = [await h.get(path, as_=who) for who in (host, applicant("ann"), elsewhere)]
+    assert [answer.status_code for answer in asked] == [403, 403, 404]

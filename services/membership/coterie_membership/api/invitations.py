@@ -10,7 +10,7 @@ from pydantic import Field
 
 from coterie_chassis.auth import Role
 from coterie_chassis.decisions import Cause, NotFound
-from coterie_chassis.http import Api, Call, CommandBody, Done, View
+from coterie_chassis.http import Api, Call, CommandBody, Done, Page, View, page_of
 from coterie_membership import store
 from coterie_membership.api.admitting import (
     Form,
@@ -69,6 +69,21 @@ async def show_invitation(call: Call, invitation_id: UUID) -> InvitationView:
     found = await _existing(call, invitation_id)
     call.staff(await call.within(found.community_id), Role.MANAGER)
     return InvitationView.model_validate(found)
+
+
+@api.query("/communities/{community_id}/invitations", paged=True)
+async def list_invitations(
+    call: Call, community_id: UUID, status: InvitationStatus = InvitationStatus.ISSUED
+) -> Page[InvitationView]:
+    """Invitations of one status, those that end soonest first; for managers, without tokens."""
+    call.staff(await call.within(community_id), Role.MANAGER)
+    after = call.page.after(at=datetime, id=UUID)
+    found = await store.invitations_of(
+        call.uow, community_id, status, limit=call.page.limit + 1, after=after
+    )
+    items, more = found[: call.page.limit], len(found) > call.page.limit
+    cursor = {"at": items[-1].expires_at, "id": items[-1].invitation_id} if more else None
+    return page_of([InvitationView.model_validate(item) for item in items], cursor)
 
 
 async def show_issued(call: Call, invitation_id: UUID) -> IssuedView:

@@ -6,6 +6,11 @@ its own, because whoever changes an application, a member or an invitation holds
 community. So no command waits for a deadline: it sets those of what it has just made.
 """
 
+from coterie_membership.store.invitations import (
+    invitation_by_id,
+    invitation_by_token,
+    invitations_of,
+)
 from coterie_membership.store.line import move_up, waitlist
 from coterie_membership.store.people import (
     add_tree,
@@ -18,8 +23,6 @@ from coterie_membership.store.people import (
     erased_from,
     erasures_of,
     forget,
-    invitation_by_id,
-    invitation_by_token,
     member_by_id,
     member_of,
     members,
@@ -60,6 +63,7 @@ __all__ = [
     "invitation",
     "invitation_by_id",
     "invitation_by_token",
+    "invitations_of",
     "member",
     "member_by_id",
     "member_of",

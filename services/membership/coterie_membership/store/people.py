@@ -133,18 +133,6 @@ async def members_by_id(uow: UnitOfWork, community_id: UUID, ids: Collection[UUI
     return await members(uow, query)
 
 
-async def invitation_by_id(uow: UnitOfWork, invitation_id: UUID) -> Invitation | None:
-    c = tables.invitation.c
-    row = await uow.one_or_none(select(tables.invitation).where(c.invitation_id == invitation_id))
-    return None if row is None else rows.invitation(row)
-
-
-async def invitation_by_token(uow: UnitOfWork, token_hash: str) -> Invitation | None:
-    c = tables.invitation.c
-    row = await uow.one_or_none(select(tables.invitation).where(c.token_hash == token_hash))
-    return None if row is None else rows.invitation(row)
-
-
 async def with_deadlines(
     uow: UnitOfWork, community_id: UUID
 ) -> tuple[list[Application], list[Invitation], list[Member]]:

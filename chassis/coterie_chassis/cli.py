@@ -4,35 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
-from collections.abc import Coroutine
-from datetime import datetime
-from typing import Annotated, Any
-from uuid import UUID
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
 
 import typer
 import uvicorn
 from sqlalchemy import text
 
+from coterie_chassis import deadletter, redrive, telemetry
 from coterie_chassis import migrate as schema
-from coterie_chassis import telemetry
-from coterie_chassis.errors import ConfigurationFault
+from coterie_chassis.errors import ConfigurationFault, describe, is_transient
 from coterie_chassis.service import Runtime, Service
 from coterie_chassis.settings import load
 from coterie_contracts.topics import Lane
 
 __all__ = ["run"]
 
-_REPUBLISH_WAIT_S = 600
+_REPUBLISH_WAIT_S: Final = 600
+_ALL: Final = 1_000_000
+_Letter = Annotated[str, typer.Argument(help="id from `list`")]
 
 
 def run(service: Service) -> None:
-    """Run the command line of `service`; a fault of configuration is one line and exit code 2."""
+    """Run the command line of `service`; what an operator can mend is one line.
+
+    Exit code 2: a fault of configuration or of the arguments. 3: a part that does not answer now.
+    """
     try:
         _app(service)()
     except ConfigurationFault as fault:
         sys.stderr.write(f"coterie-{service.name}: {fault}\n")
         raise SystemExit(2) from None
+    except Exception as error:
+        if not (is_transient(error) or isinstance(error, OSError)):
+            raise
+        sys.stderr.write(f"coterie-{service.name}: try again later: {describe(error)}\n")
+        raise SystemExit(3) from None
 
 
 def _app(service: Service) -> typer.Typer:
@@ -45,19 +56,23 @@ def _app(service: Service) -> typer.Typer:
         """Serve commands, relay the outbox and consume, until SIGTERM."""
         settings = load(service.settings)
         telemetry.configure(service.name, settings.log_level)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                service.app(settings),
-                host=settings.http_host,
-                port=settings.http_port,
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=int(settings.shutdown_grace_s),
-            )
+        asgi = service.app(settings)
+        runtime: Runtime = asgi.state.runtime
+        runtime.verifier.check()
+        config = uvicorn.Config(
+            asgi,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=int(settings.shutdown_grace_s),
         )
-        server.run()
-        if not server.started:
-            raise SystemExit(3)
+        with _bound(settings.http_host, settings.http_port) as listener:
+            try:
+                uvicorn.Server(config).run(sockets=[listener])
+            except SystemExit:
+                if runtime.fault is None:
+                    raise
+        if runtime.fault is not None:
+            raise runtime.fault
 
     @app.command()
     def migrate() -> None:
@@ -68,111 +83,174 @@ def _app(service: Service) -> typer.Typer:
     @app.command()
     def republish(
         since: Annotated[
-            datetime | None, typer.Option(help="only what was sent since; default: all")
+            datetime | None, typer.Option(help="only what was sent since, UTC; default: all")
         ] = None,
     ) -> None:
         """Have the relay send its archive again, with identical ids, before anything new."""
-        sent = _with(service, lambda runtime: _republish(runtime, since))
+        moment = since and since.replace(tzinfo=since.tzinfo or UTC)
+        sent = _with(service, lambda runtime: _republish(runtime, moment))
         typer.echo(f"{service.name}: {sent} events sent again")
 
     app.add_typer(_redrive(service), name="redrive")
     return app
 
 
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket at that address that does not listen yet. Raises `ConfigurationFault`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ConfigurationFault(
+            f"COTERIE_HTTP_HOST {host} and COTERIE_HTTP_PORT {port}: {error.strerror}"
+        ) from None
+    return listener
+
+
 def _redrive(service: Service) -> typer.Typer:
-    app = typer.Typer(no_args_is_help=True, help="Look at dead letters and settle them.")
+    app = typer.Typer(
+        no_args_is_help=True,
+        help="Look at what was set aside and settle it: 17 a dead letter, d17 a failed deadline. "
+        "Exit codes: 0 settled, 1 something stays open, 2 not possible, 3 try again later.",
+    )
 
     @app.command("list")
-    def list_() -> None:
-        """Open dead letters by key, oldest first."""
-        rows = _with(service, lambda runtime: _query(runtime, _LIST, {}))
+    def list_(
+        lane: Annotated[Lane | None, typer.Option(help="only this lane")] = None,
+        topic: Annotated[str | None, typer.Option(help="only this topic")] = None,
+        kind: Annotated[deadletter.FailureKind | None, typer.Option(help="only this kind")] = None,
+        limit: Annotated[int, typer.Option(min=1, help="how many keys are shown at most")] = 100,
+    ) -> None:
+        """What is open, oldest first: dead letters by key, then failed deadlines."""
+        which = redrive.Filter(lane, topic, kind)
+        rows, keys, deadlines = _with(service, lambda runtime: _listed(runtime, which, limit))
         for row in rows:
             typer.echo(
                 f"{row['id']:>8}  {row['lane']:<6}  {row['topic']:<24}  {row['subject'] or '-'}  "
                 f"{row['kind']:<10}  +{row['behind']} behind  {row['error'][:100]}"
             )
-        typer.echo(f"{len(rows)} open")
+        for row in deadlines[:limit]:
+            typer.echo(
+                f"{'d' + str(row['id']):>8}  {row['kind']:<32}  {row['aggregate_id']}  "
+                f"due {row['due_at']:%Y-%m-%dT%H:%M:%SZ}  {row['error'][:100]}"
+            )
+        shown = "" if keys <= limit and len(deadlines) <= limit else f", {limit} shown of each"
+        typer.echo(f"{keys} open, {len(deadlines)} deadlines{shown}")
 
     @app.command()
-    def show(letter: Annotated[int, typer.Argument(help="id from `list`")]) -> None:
-        """One dead letter with its bytes, headers and error."""
-        rows = _with(service, lambda runtime: _query(runtime, _SHOW, {"id": letter}))
-        if not rows:
-            raise ConfigurationFault(f"there is no dead letter {letter}")
-        typer.echo(json.dumps(rows[0], indent=2, default=_plain))
+    def show(letter: _Letter) -> None:
+        """One dead letter with its bytes, headers and error, or one failed deadline."""
+        table, id_ = _parsed(letter)
+        row = _with(service, lambda runtime: redrive.show(runtime.database, table, id_))
+        typer.echo(json.dumps(dict(row), indent=2, default=_plain))
 
     @app.command()
-    def retry(letter: Annotated[int, typer.Argument(help="id from `list`")]) -> None:
-        """Apply a dead letter and all that waits behind it, in order."""
-        done, left = _with(service, lambda runtime: redrive_letter(runtime, letter))
+    def retry(
+        letter: Annotated[str | None, typer.Argument(help="id from `list`")] = None,
+        every: Annotated[bool, typer.Option("--all", help="all that `list` shows")] = False,
+        lane: Annotated[Lane | None, typer.Option(help="with --all: only this lane")] = None,
+        topic: Annotated[str | None, typer.Option(help="with --all: only this topic")] = None,
+        kind: Annotated[
+            deadletter.FailureKind | None, typer.Option(help="with --all: only this kind")
+        ] = None,
+    ) -> None:
+        """Apply a dead letter and all that waits behind it, in order, or run a deadline again."""
+        if every == (letter is not None):
+            raise ConfigurationFault("name a letter or say --all")
+        which = redrive.Filter(lane, topic, kind)
+        done, left = _with(
+            service,
+            lambda runtime: (
+                _retry_all(runtime, which) if letter is None else _retry(runtime, *_parsed(letter))
+            ),
+        )
         typer.echo(f"{done} applied, {left} still open")
         if left:
             raise SystemExit(1)
 
     @app.command()
     def drop(
-        letter: Annotated[int, typer.Argument(help="id from `list`")],
+        letter: _Letter,
         reason: Annotated[str, typer.Option(help="why it is never to take effect")],
         author: Annotated[str, typer.Option(help="who decides so")],
     ) -> None:
         """Give a dead letter up, with a reason and an author; then apply what waited behind."""
-        done, left = _with(service, lambda runtime: drop_letter(runtime, letter, reason, author))
+        table, id_ = _parsed(letter)
+        done, left = _with(service, lambda runtime: _drop(runtime, table, id_, reason, author))
         typer.echo(f"dropped; {done} applied from behind it, {left} still open")
+        if left:
+            raise SystemExit(1)
 
     return app
 
 
-async def redrive_letter(runtime: Runtime, letter: int) -> tuple[int, int]:
-    """Apply a letter and its followers; returns how many took effect and how many stay open."""
-    row = await _open_letter(runtime, letter)
-    lane = next(lane for lane in runtime.lanes if lane.lane is Lane(row["lane"]))
-    if row["subject"] is None:
-        done = int(await lane.redrive_letter(letter))
-        return done, 1 - done
-    done = await lane.redrive(row["subject"])
-    return done, await _left(runtime, row["lane"], row["subject"])
+def _parsed(letter: str) -> tuple[str, int]:
+    """The table and the id that an operator names: `17` a dead letter, `d17` a deadline."""
+    number = letter.removeprefix("d")
+    if not (number.isascii() and number.isdigit()):
+        raise ConfigurationFault(f"{letter!r} is no id from `redrive list`")
+    return ("failed_deadline" if letter.startswith("d") else "dead_letter"), int(number)
 
 
-async def drop_letter(runtime: Runtime, letter: int, reason: str, author: str) -> tuple[int, int]:
-    """Give a letter up and apply its followers; returns like `redrive_letter`."""
-    if not reason.strip() or not author.strip():
-        raise ConfigurationFault("dropping needs a reason and an author")
-    row = await _open_letter(runtime, letter)
-    async with runtime.database.begin() as uow:
-        await uow.execute(_DROP, {"id": letter, "reason": reason, "author": author})
-    if row["subject"] is None:
-        return 0, 0
-    lane = next(lane for lane in runtime.lanes if lane.lane is Lane(row["lane"]))
-    done = await lane.redrive(row["subject"])
-    return done, await _left(runtime, row["lane"], row["subject"])
+async def _listed(
+    runtime: Runtime, which: redrive.Filter, limit: int
+) -> tuple[list[Mapping[str, Any]], int, list[Mapping[str, Any]]]:
+    rows, keys = await redrive.list_open(runtime.database, which, limit=limit)
+    deadlines = [] if any(which.values().values()) else await _deadlines(runtime)
+    return rows, keys, deadlines
 
 
-async def _open_letter(runtime: Runtime, letter: int) -> dict[str, Any]:
-    rows = await _query(runtime, _SHOW, {"id": letter})
-    if not rows or rows[0]["state"] != "open":
-        raise ConfigurationFault(f"there is no open dead letter {letter}")
-    return rows[0]
+async def _deadlines(runtime: Runtime) -> list[Mapping[str, Any]]:
+    return await redrive.list_deadlines(runtime.database)
 
 
-async def _left(runtime: Runtime, lane: str, subject: UUID) -> int:
-    rows = await _query(runtime, _LEFT, {"lane": lane, "subject": subject})
-    return int(rows[0]["n"])
+async def _retry(runtime: Runtime, table: str, id_: int) -> tuple[int, int]:
+    if table == "dead_letter":
+        return await redrive.redrive_letter(runtime, id_)
+    if (await redrive.show(runtime.database, table, id_))["state"] != "open":
+        raise ConfigurationFault(f"there is no open failed deadline {id_}")
+    done = int(await runtime.sweeper.redrive(runtime.database, id_))
+    return done, 1 - done
+
+
+async def _retry_all(runtime: Runtime, which: redrive.Filter) -> tuple[int, int]:
+    """Every key once, whatever fails; then the deadlines, unless letters were chosen."""
+    rows, _, deadlines = await _listed(runtime, which, _ALL)
+    listed = [("dead_letter", row["id"]) for row in rows]
+    listed += [("failed_deadline", row["id"]) for row in deadlines]
+    done = left = 0
+    for table, id_ in listed:
+        with suppress(ConfigurationFault):  # somebody else has settled it meanwhile
+            one_done, one_left = await _retry(runtime, table, id_)
+            done, left = done + one_done, left + one_left
+    return done, left
+
+
+async def _drop(
+    runtime: Runtime, table: str, id_: int, reason: str, author: str
+) -> tuple[int, int]:
+    if table == "dead_letter":
+        return await redrive.drop_letter(runtime, id_, reason, author)
+    await redrive.drop_deadline(runtime, id_, reason, author)
+    return 0, 0
 
 
 async def _republish(runtime: Runtime, since: datetime | None) -> int:
     async with runtime.database.begin() as uow:
         asked = (await uow.execute(_ASK, {"since": since})).scalar_one()
-    async with asyncio.timeout(_REPUBLISH_WAIT_S):
-        while True:
-            rows = await _query(runtime, _ANSWER, {"id": asked})
-            if rows:
-                return int(rows[0]["sent"])
-            await asyncio.sleep(0.2)
-
-
-async def _query(runtime: Runtime, statement: Any, values: dict[str, Any]) -> list[dict[str, Any]]:
-    async with runtime.database.begin() as uow:
-        return [dict(row._mapping) for row in await uow.rows(statement, values)]
+    deadline = asyncio.get_running_loop().time() + _REPUBLISH_WAIT_S
+    while asyncio.get_running_loop().time() < deadline:
+        async with runtime.database.begin() as uow:
+            if (row := await uow.one_or_none(_ANSWER, {"id": asked})) is not None:
+                return int(row.sent)
+        await asyncio.sleep(0.2)
+    raise ConfigurationFault(
+        f"no relay has answered in {_REPUBLISH_WAIT_S} s: is the service running? "
+        f"Request {asked} stands, the next leader serves it"
+    )
 
 
 def _with(service: Service, work: Any) -> Any:
@@ -191,21 +269,5 @@ def _plain(value: object) -> str:
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
 
 
-_LIST = text(
-    "SELECT first.*, (SELECT count(*) FROM dead_letter AS b WHERE b.state = 'open' "
-    "AND b.lane = first.lane AND b.subject = first.subject AND b.id > first.id) AS behind "
-    "FROM (SELECT DISTINCT ON (lane, coalesce(subject::text, id::text)) "
-    "id, lane, topic, subject, kind, error FROM dead_letter WHERE state = 'open' "
-    "ORDER BY lane, coalesce(subject::text, id::text), id) AS first ORDER BY first.id"
-)
-_SHOW = text("SELECT * FROM dead_letter WHERE id = :id")
-_LEFT = text(
-    "SELECT count(*) AS n FROM dead_letter "
-    "WHERE lane = :lane AND subject = :subject AND state = 'open'"
-)
-_DROP = text(
-    "UPDATE dead_letter SET state = 'dropped', settled_at = now(), "
-    "reason = :reason, author = :author WHERE id = :id AND state = 'open'"
-)
-_ASK = text("INSERT INTO republish_request (since) VALUES (:since) RETURNING id")
-_ANSWER = text("SELECT sent FROM republish_request WHERE id = :id AND served_at IS NOT NULL")
+_ASK: Final = text("INSERT INTO republish_request (since) VALUES (:since) RETURNING id")
+_ANSWER: Final = text("SELECT sent FROM republish_request WHERE id = :id AND served_at IS NOT NULL")

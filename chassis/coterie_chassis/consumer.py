@@ -3,84 +3,87 @@
 Kafka offsets follow the commit, so a record is redelivered until its effect stands, and the inbox
 makes the second time nothing. If any event of a batch cannot be handled, the batch is undone and
 tried in halves under savepoints until the culprit stands alone; it becomes a dead letter, later
-events of its key wait behind it, and everything else takes effect.
+events of its key wait behind it, and everything else takes effect. What came before the culprit
+never waits: a record's place in the batch is kept throughout.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any, Final, TypeVar
+from datetime import datetime
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import text
 
 from coterie_chassis import deadletter, telemetry
-from coterie_chassis.deadletter import COMPACTED, DeadLetter, FailureKind, Record
+from coterie_chassis.deadletter import (
+    COMPACTED,
+    DeadLetter,
+    FailureKind,
+    Limits,
+    Record,
+    Tally,
+)
 from coterie_chassis.decisions import Refusal
-from coterie_chassis.errors import HaltedConsumer, is_transient
+from coterie_chassis.errors import HaltedConsumer, describe, is_transient
+from coterie_chassis.handling import AnyEvent, Batch, Fold, Handler, handles
 from coterie_chassis.inbox import Inbox
+from coterie_chassis.isolation import isolate
 from coterie_chassis.store import Database, UnitOfWork, bulk_upsert
 from coterie_chassis.tables import applied_position
 from coterie_chassis.telemetry import Telemetry
 from coterie_contracts.community import ClockMode
 from coterie_contracts.envelope import Event, UnknownVersion, Unreadable, decode
 from coterie_contracts.member import MemberErased
-from coterie_contracts.model import EventBody
 from coterie_contracts.topics import Lane, topic_of
 
 __all__ = ["Batch", "Fold", "Handler", "LaneConsumer", "handles"]
 
-B = TypeVar("B", bound=EventBody)
-Batch = Sequence[Event[B]]
-AnyEvent = Event[EventBody]
 _Decoded = tuple[Record, AnyEvent | Unreadable]
-Run = Callable[[Any, UnitOfWork], Awaitable[None]]
-
-
-class Fold(StrEnum):
-    """`LATEST`: copied state, only the highest sequence of a subject counts. `EVERY`: facts."""
-
-    LATEST = "latest"
-    EVERY = "every"
+_BEFORE_ALL: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Handler:
-    """Events in, a service's state out. Called with a batch; never commits."""
+class _Item:
+    """A readable record and its place in the batch."""
 
-    bodies: tuple[type[EventBody], ...]
-    fold: Fold
-    run: Run
-
-    @property
-    def name(self) -> str:
-        return getattr(self.run, "__name__", "handler")
-
-    async def __call__(self, events: Sequence[AnyEvent], uow: UnitOfWork) -> None:
-        await self.run(_highest(events) if self.fold is Fold.LATEST else events, uow)
-
-
-def handles(*bodies: type[EventBody], fold: Fold) -> Callable[[Run], Handler]:
-    """Declare the events that a function handles, in batches, and how it folds them."""
-
-    def declare(run: Run) -> Handler:
-        return Handler(bodies, fold, run)
-
-    return declare
+    place: int
+    record: Record
+    event: AnyEvent
 
 
 @dataclass(slots=True)
 class _Work:
-    """One attempt at a batch: what was read, what was set aside, which keys wait."""
+    """One attempt at a batch: what was read, what failed, and from which place on a key waits."""
 
-    now: Any
-    events: list[tuple[Record, AnyEvent]] = field(default_factory=list)
-    letters: list[DeadLetter] = field(default_factory=list)
-    blocked: set[UUID] = field(default_factory=set)
+    now: datetime
+    items: list[_Item] = field(default_factory=list)
+    failed: dict[int, DeadLetter] = field(default_factory=dict)
+    blocked: dict[UUID, int] = field(default_factory=dict)
     expired: int = 0
     duplicates: int = 0
+    letters: list[DeadLetter] = field(default_factory=list)
+
+    def block(self, subject: UUID, place: int) -> None:
+        """Have events of `subject` after `place` wait."""
+        self.blocked[subject] = min(place, self.blocked.get(subject, place))
+
+    def waits(self, item: _Item) -> bool:
+        """Whether an earlier event of its key failed; an erasure passes."""
+        return self.blocked.get(item.event.subject, item.place) < item.place and not isinstance(
+            item.event.data, MemberErased
+        )
+
+    def free(self, items: Sequence[_Item]) -> Sequence[_Item]:
+        """Those that wait for nothing, in order."""
+        return [item for item in items if not self.waits(item)] if self.blocked else items
+
+    def applied(self) -> list[_Item]:
+        """What took effect, once all was tried."""
+        return [i for i in self.items if i.place not in self.failed and not self.waits(i)]
 
 
 class _SomeRefused(Exception):
@@ -97,14 +100,16 @@ class LaneConsumer:
         database: Database,
         inbox: Inbox,
         *,
-        limits: tuple[int, int] = (1_000, 10_000),
+        limits: Limits | None = None,
         on_driven: Callable[[], None] = lambda: None,
     ) -> None:
         self.lane = lane
-        self._handlers = [handler for handler in handlers if _in_lane(handler, lane)]
+        self.latest_recorded: datetime | None = None
+        self._handlers = [handler for handler in handlers if handler.is_in(lane)]
         self._database = database
         self._inbox = inbox
-        self._per_key, self._in_total = limits
+        self._limits = limits or Limits()
+        self._tally = Tally(self._limits)
         self._telemetry = Telemetry(database.service)
         self._known_clocks: set[UUID] = set()
         self._on_driven = on_driven
@@ -112,19 +117,12 @@ class LaneConsumer:
     @property
     def topics(self) -> tuple[str, ...]:
         """The topics that this lane reads, sorted."""
-        return tuple(
-            sorted(
-                {
-                    body.topic
-                    for handler in self._handlers
-                    for body in handler.bodies
-                    if topic_of(body).lane is self.lane
-                }
-            )
-        )
+        bodies = {body for handler in self._handlers for body in handler.bodies}
+        return tuple(sorted(body.topic for body in bodies if topic_of(body).lane is self.lane))
 
     async def apply(self, records: Sequence[Record]) -> None:
         """Apply `records` in one transaction. Raises only what may pass by itself, or a halt."""
+        began = time.monotonic()
         decoded = [_decoded(record) for record in records]
         events = [item for _, item in decoded if isinstance(item, Event)]
         await self._inbox.prepare(self._database, [event.id for event in events])
@@ -135,162 +133,140 @@ class LaneConsumer:
                 if is_transient(error) or isinstance(error, HaltedConsumer):
                     raise
                 work = await self._attempt(decoded, careful=True)
-        self._report(work)
-        if any(event.clock is ClockMode.DRIVEN for _, event in work.events):
+        self._report(work, time.monotonic() - began)
+        if any(item.event.clock is ClockMode.DRIVEN for item in work.items):
             self._on_driven()
 
-    async def redrive(self, subject: UUID) -> int:
-        """Apply the open letters of a key in order; stops at one that fails again.
+    async def apply_alone(self, record: Record, uow: UnitOfWork, *, new: bool) -> str | None:
+        """Apply a record that was set aside; why it fails again, or None when it took effect.
 
-        Returns how many took effect. One transaction a letter.
+        `new` says that the inbox has not seen it, because it could not be read when it came. Then
+        a copy of it that was applied meanwhile makes it nothing.
         """
-        applied = 0
-        while True:
-            async with self._database.begin() as uow:
-                row = await deadletter.next_open(uow, self.lane, subject)
-                if row is None:
-                    return applied
-                error = await self._redrive_one(uow, deadletter.record_of(row))
-                values = {"id": row.id, "error": error}
-                await uow.execute(_STILL_OPEN if error else _REDRIVEN, values)
-            if error:
-                return applied
-            applied += 1
-
-    async def redrive_letter(self, letter_id: int) -> bool:
-        """Apply one letter that parks nothing; true if it took effect."""
-        async with self._database.begin() as uow:
-            row = await uow.one_or_none(_LETTER, {"id": letter_id, "lane": self.lane})
-            if row is None:
-                return False
-            error = await self._redrive_one(uow, deadletter.record_of(row))
-            await uow.execute(_STILL_OPEN if error else _REDRIVEN, {"id": row.id, "error": error})
-            return error is None
-
-    async def _redrive_one(self, uow: UnitOfWork, record: Record) -> str | None:
         try:
-            event = decode(record.topic, record.headers, record.value)
             async with uow.savepoint():
+                event = decode(record.topic, record.headers, record.value)
+                if self._inbox.is_from_the_future(event.id, uow.now):
+                    raise Unreadable("the time inside ce_id is days ahead")
+                if new and not await self._inbox.record_late(uow, event.id):
+                    return None
                 await self._follow_clocks(uow, [event])
                 await self._handle([event], uow)
                 if uow.refusals:
                     raise uow.refusals[-1][1]
+                if isinstance(event.data, MemberErased):
+                    await deadletter.purge(uow, self.lane, [event.subject])
                 await self._advance_positions([event], uow)
+                await uow.flush()
         except Exception as error:
             if is_transient(error):
                 raise
-            return _text(error)
+            return describe(error)
         return None
 
     async def _attempt(self, decoded: Sequence[_Decoded], *, careful: bool) -> _Work:
         async with self._database.begin() as uow:
-            work = self._read(decoded, uow)
+            work = await self._read(decoded, uow)
             await self._drop_duplicates(work, uow)
             await self._park(work, uow)
-            await self._follow_clocks(uow, [event for _, event in work.events])
+            free = [item.event for item in work.free(work.items)]
+            learned = await self._follow_clocks(uow, free)
             if careful:
-                work.events = await self._in_halves(work, work.events, uow)
+                await self._in_halves(work, uow)
             else:
-                await self._handle([event for _, event in work.events], uow)
+                await self._handle(free, uow)
                 if uow.refusals:
                     raise _SomeRefused
-            await self._forget_erased(work, uow)
-            await self._advance_positions([event for _, event in work.events], uow)
+            applied = work.applied()
+            await self._forget_erased(work, applied, uow)
+            await self._advance_positions([item.event for item in applied], uow)
             await self._set_aside(work, uow)
+            tally = self._judge(work, applied)
+        self._tally = tally
+        self._known_clocks |= learned
         return work
 
-    def _read(self, decoded: Sequence[_Decoded], uow: UnitOfWork) -> _Work:
+    async def _read(self, decoded: Sequence[_Decoded], uow: UnitOfWork) -> _Work:
         work = _Work(now=uow.now)
         seen: set[UUID] = set()
-        for record, item in decoded:
+        for place, (record, item) in enumerate(decoded):
             if isinstance(item, Unreadable):
                 if record.value is not None or record.topic not in COMPACTED:
-                    _set_unreadable_aside(work, record, item)
+                    work.failed[place] = self._unreadable(record, item, uow)
             elif self._inbox.is_from_the_future(item.id, uow.now):
                 error = Unreadable("the time inside ce_id is days ahead")
-                _set_unreadable_aside(work, record, error)
+                work.failed[place] = self._unreadable(record, error, uow)
             elif self._inbox.is_expired(item.id, uow.now):
                 work.expired += 1
             elif item.id in seen:
                 work.duplicates += 1
             else:
                 seen.add(item.id)
-                work.events.append((record, item))
+                work.items.append(_Item(place, record, item))
+        await self._leave_known_letters(work, uow)
         return work
 
-    async def _drop_duplicates(self, work: _Work, uow: UnitOfWork) -> None:
-        if not work.events:
+    def _unreadable(self, record: Record, error: Unreadable, uow: UnitOfWork) -> DeadLetter:
+        is_version = isinstance(error, UnknownVersion)
+        kind = FailureKind.VERSION if is_version else FailureKind.UNREADABLE
+        id_ = deadletter.attributed_event_id(record)
+        known_id = id_ if id_ is not None and self._inbox.covers(id_, uow.now) else None
+        return DeadLetter(record, kind, str(error), deadletter.attributed_subject(record), known_id)
+
+    async def _leave_known_letters(self, work: _Work, uow: UnitOfWork) -> None:
+        """A redelivered letter is left as it is; if it was settled, nothing waits behind it."""
+        if not work.failed:
             return
-        new = await self._inbox.record(uow, [event.id for _, event in work.events])
-        work.duplicates += len(work.events) - len(new)
-        work.events = [(record, event) for record, event in work.events if event.id in new]
+        known = await deadletter.stored_before(uow, self.lane, list(work.failed.values()))
+        for place, letter in list(work.failed.items()):
+            record = letter.record
+            if (record.topic, record.partition, record.offset) in known:
+                work.duplicates += 1
+                del work.failed[place]
+            elif letter.subject is not None:
+                work.block(letter.subject, place)
+
+    async def _drop_duplicates(self, work: _Work, uow: UnitOfWork) -> None:
+        if not work.items:
+            return
+        new = await self._inbox.record(uow, [item.event.id for item in work.items])
+        work.duplicates += len(work.items) - len(new)
+        work.items = [item for item in work.items if item.event.id in new]
 
     async def _park(self, work: _Work, uow: UnitOfWork) -> None:
-        subjects = {event.subject for _, event in work.events}
-        if subjects:
-            work.blocked |= await deadletter.parked(uow, self.lane, subjects)
-        work.events = self._hold_back(work, work.events)
-
-    def _hold_back(
-        self, work: _Work, events: Iterable[tuple[Record, AnyEvent]]
-    ) -> list[tuple[Record, AnyEvent]]:
-        """Set events of parked keys aside; an erasure passes."""
-        free = []
-        for record, event in events:
-            if event.subject in work.blocked and not isinstance(event.data, MemberErased):
-                work.letters.append(
-                    DeadLetter(
-                        record,
-                        FailureKind.PARKED,
-                        "waits behind an earlier event of its key",
-                        event.subject,
-                        event.id,
-                    )
-                )
-            else:
-                free.append((record, event))
-        return free
+        if subjects := {item.event.subject for item in work.items}:
+            for subject in await deadletter.parked(uow, self.lane, subjects):
+                work.block(subject, _BEFORE_ALL)
 
     async def _handle(self, events: Sequence[AnyEvent], uow: UnitOfWork) -> None:
         for handler in self._handlers:
             if mine := [event for event in events if isinstance(event.data, handler.bodies)]:
                 await handler(mine, uow)
 
-    async def _in_halves(
-        self, work: _Work, events: list[tuple[Record, AnyEvent]], uow: UnitOfWork
-    ) -> list[tuple[Record, AnyEvent]]:
-        """Handle `events` under a savepoint; on failure each half alone. Returns the handled."""
-        events = self._hold_back(work, events)
-        if not events:
-            return []
-        before = len(uow.refusals)
-        try:
-            async with uow.savepoint():
-                await self._handle([event for _, event in events], uow)
-                if len(uow.refusals) > before:
-                    raise uow.refusals[-1][1] if len(events) == 1 else _SomeRefused
-            return events
-        except Exception as error:
-            if is_transient(error):
-                raise
-            if len(events) == 1:
-                self._condemn(work, events[0], error)
-                return []
-        middle = len(events) // 2
-        first = await self._in_halves(work, events[:middle], uow)
-        return first + await self._in_halves(work, events[middle:], uow)
+    async def _in_halves(self, work: _Work, uow: UnitOfWork) -> None:
+        async def act(items: Sequence[_Item]) -> None:
+            free, before = work.free(items), len(uow.refusals)
+            await self._handle([item.event for item in free], uow)
+            if len(uow.refusals) > before:
+                raise uow.refusals[-1][1] if len(items) == 1 else _SomeRefused
 
-    def _condemn(self, work: _Work, item: tuple[Record, AnyEvent], error: Exception) -> None:
-        record, event = item
-        kind = FailureKind.REFUSED if isinstance(error, Refusal) else FailureKind.BUG
-        work.letters.append(DeadLetter(record, kind, _text(error), event.subject, event.id))
-        work.blocked.add(event.subject)
+        async def condemn(item: _Item, error: Exception) -> None:
+            kind = FailureKind.REFUSED if isinstance(error, Refusal) else FailureKind.BUG
+            event = item.event
+            why = describe(error)
+            work.failed[item.place] = DeadLetter(item.record, kind, why, event.subject, event.id)
+            work.block(event.subject, item.place)
+            if len(work.failed) > self._limits.in_a_row:
+                raise self._halt(f"{len(work.failed)} events of one batch failed; the last: {why}")
 
-    async def _follow_clocks(self, uow: UnitOfWork, events: Sequence[AnyEvent]) -> None:
+        await isolate(uow, work.items, act, condemn)
+
+    async def _follow_clocks(self, uow: UnitOfWork, events: Sequence[AnyEvent]) -> set[UUID]:
         """Learn communities' clocks; a driven one moves to the latest `time` seen on it.
 
         Only `clock.advanced` ends it: anything else that happened since may be read before, while
-        open deadlines still stand in the past.
+        open deadlines still stand in the past. Returns those on the wall clock, which are known
+        once this is committed.
         """
         rows: dict[UUID, dict[str, Any]] = {}
         for event in events:
@@ -308,17 +284,19 @@ class LaneConsumer:
                     "now": event.time,
                 }
         if not rows:
-            return
+            return set()
         ordered = [rows[community] for community in sorted(rows)]
         columns = {name: [row[name] for row in ordered] for name in ordered[0]}
         await uow.execute(_FOLLOW_CLOCKS, columns)
-        self._known_clocks |= {row["community_id"] for row in ordered if row["mode"] == "wall"}
+        return {row["community_id"] for row in ordered if row["mode"] == ClockMode.WALL.value}
 
-    async def _forget_erased(self, work: _Work, uow: UnitOfWork) -> None:
-        erased = [e.subject for _, e in work.events if isinstance(e.data, MemberErased)]
+    async def _forget_erased(self, work: _Work, applied: Iterable[_Item], uow: UnitOfWork) -> None:
+        erased = {i.event.subject for i in applied if isinstance(i.event.data, MemberErased)}
         if erased:
             await deadletter.purge(uow, self.lane, erased)
-            work.letters = [letter for letter in work.letters if letter.subject not in erased]
+        waiting = {item.place: _parked(item) for item in work.items if work.waits(item)}
+        letters = sorted({**waiting, **work.failed}.items())
+        work.letters = [letter for _, letter in letters if letter.subject not in erased]
 
     async def _advance_positions(self, events: Sequence[AnyEvent], uow: UnitOfWork) -> None:
         """What `Coterie-After` waits for; facts of the bulk lane are not waited for."""
@@ -338,39 +316,43 @@ class LaneConsumer:
         )
 
     async def _set_aside(self, work: _Work, uow: UnitOfWork) -> None:
-        if not work.letters:
-            return
-        await deadletter.store(uow, self.lane, work.letters)
-        total, longest = await deadletter.counts(uow, self.lane)
-        if total > self._in_total or longest > self._per_key:
-            raise HaltedConsumer(
-                f"lane {self.lane}: {total} open dead letters, {longest} of one key; "
-                f"the limits are {self._in_total} and {self._per_key}. "
-                f"See `coterie-{self._database.service} redrive list`."
-            )
+        if work.letters:
+            await deadletter.store(uow, self.lane, work.letters)
+            if excess := self._limits.excess(*await deadletter.counts(uow, self.lane)):
+                raise self._halt(excess)
 
-    def _report(self, work: _Work) -> None:
+    def _judge(self, work: _Work, applied: Sequence[_Item]) -> Tally:
+        outcomes = {item.place: False for item in applied} | dict.fromkeys(work.failed, True)
+        tally = self._tally.with_(outcomes[place] for place in sorted(outcomes))
+        if work.failed and (excess := tally.excess):
+            raise self._halt(excess)
+        return tally
+
+    def _halt(self, excess: str) -> HaltedConsumer:
+        return HaltedConsumer(
+            f"lane {self.lane} of {self._database.service} has stopped: {excess}. "
+            f"See `coterie-{self._database.service} redrive list`."
+        )
+
+    def _report(self, work: _Work, seconds: float) -> None:
         record, lane = self._telemetry.record, {"lane": self.lane.value}
-        record(telemetry.CONSUMER_BATCH_EVENTS, len(work.events), **lane)
+        applied = work.applied()
+        record(telemetry.CONSUMER_BATCH_EVENTS, len(applied), **lane)
+        record(telemetry.CONSUMER_BATCH_SECONDS, seconds, **lane)
         record(telemetry.CONSUMER_DUPLICATES, work.duplicates, **lane)
         record(telemetry.CONSUMER_EXPIRED, work.expired, **lane)
         record(telemetry.DEAD_LETTERS, len(work.letters), **lane)
-        if work.events:
-            oldest = min(event.recorded_time for _, event in work.events)
-            record(telemetry.CONSUMER_LAG_SECONDS, (work.now - oldest).total_seconds(), **lane)
+        if applied:
+            times = [item.event.recorded_time for item in applied]
+            self.latest_recorded = max(times)
+            since_oldest = (work.now - min(times)).total_seconds() + seconds
+            record(telemetry.END_TO_END_SECONDS, since_oldest, **lane)
 
 
-def _in_lane(handler: Handler, lane: Lane) -> bool:
-    return any(topic_of(body).lane is lane for body in handler.bodies)
-
-
-def _highest(events: Sequence[AnyEvent]) -> list[AnyEvent]:
-    latest: dict[UUID, AnyEvent] = {}
-    for event in events:
-        known = latest.get(event.subject)
-        if known is None or (event.sequence or 0) > (known.sequence or 0):
-            latest[event.subject] = event
-    return list(latest.values())
+def _parked(item: _Item) -> DeadLetter:
+    why = "waits behind an earlier event of its key"
+    event = item.event
+    return DeadLetter(item.record, FailureKind.PARKED, why, event.subject, event.id)
 
 
 def _decoded(record: Record) -> _Decoded:
@@ -378,19 +360,6 @@ def _decoded(record: Record) -> _Decoded:
         return record, decode(record.topic, record.headers, record.value)
     except Unreadable as error:
         return record, error
-
-
-def _set_unreadable_aside(work: _Work, record: Record, error: Unreadable) -> None:
-    is_version = isinstance(error, UnknownVersion)
-    kind = FailureKind.VERSION if is_version else FailureKind.UNREADABLE
-    subject = deadletter.attributed_subject(record)
-    work.letters.append(DeadLetter(record, kind, str(error), subject))
-    if subject is not None:
-        work.blocked.add(subject)
-
-
-def _text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 _FOLLOW_CLOCKS: Final = text(
@@ -401,11 +370,3 @@ _FOLLOW_CLOCKS: Final = text(
     "now = greatest(community_clock.now, excluded.now) "
     "WHERE community_clock.mode = 'driven' AND excluded.mode = 'driven'"
 )
-_LETTER: Final = text(
-    "SELECT * FROM dead_letter WHERE id = :id AND lane = :lane AND state = 'open' FOR UPDATE"
-)
-_REDRIVEN: Final = text(
-    "UPDATE dead_letter SET state = 'redriven', settled_at = now() "
-    "WHERE id = :id AND CAST(:error AS text) IS NULL"
-)
-_STILL_OPEN: Final = text("UPDATE dead_letter SET error = :error WHERE id = :id")

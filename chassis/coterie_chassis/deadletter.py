@@ -8,8 +8,9 @@ without an attributable subject parks nothing.
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final
@@ -21,7 +22,16 @@ from coterie_chassis import tables
 from coterie_chassis.store import UnitOfWork, bulk_insert
 from coterie_contracts.topics import TOPICS
 
-__all__ = ["COMPACTED", "DeadLetter", "FailureKind", "Record", "attributed_subject"]
+__all__ = [
+    "COMPACTED",
+    "DeadLetter",
+    "FailureKind",
+    "Limits",
+    "Record",
+    "Tally",
+    "attributed_event_id",
+    "attributed_subject",
+]
 
 COMPACTED: Final = frozenset(topic.name for topic in TOPICS if topic.compacted)
 _OURS: Final = "coterie."
@@ -59,6 +69,64 @@ class DeadLetter:
     event_id: UUID | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where a lane halts. `per_key` and `in_total` count open letters, followers included.
+
+    `in_a_row` counts events that failed one after the other, `ratio` is the share of failures among
+    the last `window` events; both since this process started, followers and duplicates left aside.
+    """
+
+    per_key: int = 1_000
+    in_total: int = 10_000
+    in_a_row: int = 500
+    ratio: float = 0.25
+    window: int = 1_000
+
+    def excess(self, total: int, longest: int) -> str | None:
+        """What is wrong with the number of open letters, if anything."""
+        if total > self.in_total:
+            return f"{total} open dead letters, the limit is {self.in_total}"
+        if longest > self.per_key:
+            return f"{longest} open dead letters of one key, the limit is {self.per_key}"
+        return None
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many of a lane's latest events failed. `add` after the commit, never before."""
+
+    limits: Limits
+    run: int = 0
+    recent: deque[bool] = field(default_factory=deque)
+
+    def with_(self, failures: Iterable[bool]) -> Tally:
+        """This tally and one bool an event, true where it failed."""
+        run, recent = self.run, deque(self.recent, maxlen=self.limits.window)
+        for failed in failures:
+            run = run + 1 if failed else 0
+            recent.append(failed)
+        return Tally(self.limits, run, recent)
+
+    @property
+    def excess(self) -> str | None:
+        """What is wrong with the latest events, if anything."""
+        if self.run > self.limits.in_a_row:
+            return f"{self.run} events failed in a row, the limit is {self.limits.in_a_row}"
+        failed, seen = sum(self.recent), len(self.recent)
+        if seen == self.limits.window and failed > self.limits.ratio * seen:
+            return f"{failed} of {seen} events failed, the limit is {self.limits.ratio:.0%}"
+        return None
+
+
+def attributed_event_id(record: Record) -> UUID | None:
+    """The id that a record we cannot read claims to have."""
+    try:
+        return UUID((dict(record.headers)["ce_id"] or b"").decode())
+    except (KeyError, ValueError):
+        return None
+
+
 def attributed_subject(record: Record) -> UUID | None:
     """The aggregate that a record we cannot read belongs to, if id, source and type are ours."""
     headers = dict(record.headers)
@@ -77,6 +145,17 @@ async def parked(uow: UnitOfWork, lane: str, subjects: Collection[UUID]) -> set[
     """Which of `subjects` are parked; holds redrive off these keys until the commit."""
     rows = await uow.rows(_PARKED, {"lane": lane, "subjects": list(subjects)})
     return {row.subject for row in rows}
+
+
+async def stored_before(
+    uow: UnitOfWork, lane: str, letters: Sequence[DeadLetter]
+) -> set[tuple[str, int, int]]:
+    """The positions (topic, partition, offset) of those that are stored already, settled or not."""
+    rows = [_row(lane, letter) for letter in letters]
+    names = ("topic", "partition", "offset", "digest")
+    columns = {name: [row[name] for row in rows] for name in names}
+    found = await uow.rows(_STORED, {"lane": lane, **columns})
+    return {(row.topic, row.partition, row.offset) for row in found}
 
 
 async def store(uow: UnitOfWork, lane: str, letters: Sequence[DeadLetter]) -> None:
@@ -145,6 +224,13 @@ def _row(lane: str, letter: DeadLetter) -> Mapping[str, Any]:
 _PARKED: Final = text(
     "SELECT subject FROM dead_letter WHERE lane = :lane AND state = 'open' "
     "AND subject = ANY(CAST(:subjects AS uuid[])) ORDER BY id FOR SHARE"
+)
+_STORED: Final = text(
+    'SELECT letter.topic, letter.partition, letter."offset" FROM dead_letter AS letter '
+    "JOIN unnest(CAST(:topic AS text[]), CAST(:partition AS integer[]), "
+    "CAST(:offset AS bigint[]), CAST(:digest AS bytea[])) "
+    'AS given (topic, partition, "offset", digest) USING (topic, partition, "offset", digest) '
+    "WHERE letter.lane = :lane"
 )
 _COUNTS: Final = text(
     "SELECT coalesce(sum(n), 0) AS total, coalesce(max(n) FILTER (WHERE subject IS NOT NULL), 0) "

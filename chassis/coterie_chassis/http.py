@@ -11,6 +11,7 @@ import base64
 import binascii
 import inspect
 import json
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,7 +35,7 @@ from uuid_utils.compat import uuid7
 
 from coterie_chassis.auth import Principal, Role
 from coterie_chassis.decisions import Cause, Forbidden, NotFound, Refusal, derived_id
-from coterie_chassis.errors import is_transient
+from coterie_chassis.errors import CommitUncertain, describe, is_transient
 from coterie_chassis.settings import ChassisSettings
 from coterie_chassis.store import UnitOfWork
 from coterie_chassis.texts import Moment, as_strict_json
@@ -55,6 +56,7 @@ __all__ = [
     "page_of",
 ]
 
+_log = logging.getLogger(__name__)
 S = TypeVar("S", bound=ChassisSettings)
 T = TypeVar("T")
 _TRIES: Final = 3
@@ -75,7 +77,9 @@ class CommandBody(BaseModel):
     `"5"` no number and 5 no time), and texts that cannot be stored.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False
+    )
 
 
 class View(BaseModel):
@@ -349,7 +353,7 @@ class Api:
         """Register `async (call, **path and body) -> Done`; the answer is `shows(call, done.id)`.
 
         A transient database error is tried again, three times in all, since nothing was
-        committed.
+        committed; where that is not certain, only with an Idempotency-Key.
         """
 
         def register(decide: Function) -> Function:
@@ -360,9 +364,10 @@ class Api:
                 )
                 runtime: Runtime = request.app.state.runtime
                 principal = await _authenticate(runtime, given.pop("credentials"))
-                await _catch_up(runtime, given.pop("coterie_after"))
+                position = given.pop("coterie_after")
 
                 async def attempt() -> Response:
+                    await _catch_up(runtime, position)
                     async with runtime.database.begin() as uow:
                         call = Call(
                             runtime,
@@ -379,7 +384,7 @@ class Api:
                         view = await shows(call, stored.done.id)
                     return _answer(view, stored)
 
-                return await _retrying(attempt)
+                return await _retrying(attempt, repeatable=headers.idempotency_key is not None)
 
             route = _Route(method, path, status, _COMMAND_PARAMETERS)
             self._add(route, endpoint, decide, shows)
@@ -395,14 +400,24 @@ class Api:
                 request: Request = given.pop("request")
                 runtime: Runtime = request.app.state.runtime
                 principal = await _authenticate(runtime, given.pop("credentials"))
-                await _catch_up(runtime, given.pop("coterie_after"))
+                position = given.pop("coterie_after")
                 page = _page_request(given) if paged else _NO_PAGE
-                async with runtime.database.begin() as uow:
-                    call = Call(
-                        runtime, principal, uow, request=request, headers=_Headers(), page=page
-                    )
-                    view = await show(call, **given)
-                return Response(_json(view), media_type="application/json")
+
+                async def attempt() -> Response:
+                    await _catch_up(runtime, position)
+                    async with runtime.database.begin() as uow:
+                        call = Call(
+                            runtime,
+                            principal,
+                            uow,
+                            request=request,
+                            headers=_Headers(),
+                            page=page,
+                        )
+                        view = await show(call, **given)
+                    return Response(_json(view), media_type="application/json")
+
+                return await _retrying(attempt, repeatable=True)
 
             parameters = _QUERY_PARAMETERS + (_PAGE_PARAMETERS if paged else ())
             self._add(_Route("GET", path, HTTPStatus.OK, parameters), endpoint, show, show)
@@ -506,15 +521,21 @@ async def _catch_up(runtime: Runtime, position: str | None) -> None:
         await asyncio.sleep(0.02)
 
 
-async def _retrying(attempt: Callable[[], Awaitable[Response]]) -> Response:
-    for number in range(1, _TRIES):
+async def _retrying(attempt: Callable[[], Awaitable[Response]], *, repeatable: bool) -> Response:
+    for number in range(1, _TRIES + 1):
         try:
             return await attempt()
+        except CommitUncertain as error:
+            if not repeatable:
+                raise _UNKNOWN from error
         except Exception as error:
             if not is_transient(error):
                 raise
-            await asyncio.sleep(0.02 * number)
-    return await attempt()
+            if number == _TRIES:
+                _log.warning("a request found no database: %s", describe(error))
+                raise _UNAVAILABLE from error
+        await asyncio.sleep(0.02 * number)
+    raise _UNAVAILABLE
 
 
 def _answer(view: BaseModel, stored: _Stored) -> Response:
@@ -541,13 +562,24 @@ def _page_request(given: dict[str, Any]) -> PageRequest:
     try:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         position = json.loads(raw)
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError, RecursionError):
         position = None
     if not isinstance(position, dict):
         raise _foreign_cursor()
     return PageRequest(limit, position)
 
 
+_UNAVAILABLE: Final = Refusal(
+    "temporarily-unavailable",
+    "A part of the platform does not answer right now; nothing was changed.",
+    status=HTTPStatus.SERVICE_UNAVAILABLE,
+)
+_UNKNOWN: Final = Refusal(
+    "outcome-unknown",
+    "The database was lost while this was committed: look whether it took effect before you send "
+    "it again. With an Idempotency-Key it is safe to send again.",
+    status=HTTPStatus.SERVICE_UNAVAILABLE,
+)
 _CLOCK: Final = text(
     "SELECT c.brand_id, c.mode, c.now, c.mode = 'driven' AND EXISTS ("
     "SELECT FROM deadline AS d WHERE d.community_id = c.community_id AND d.due_at <= c.now"

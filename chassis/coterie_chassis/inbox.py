@@ -2,13 +2,15 @@
 
 The table is partitioned by the day inside the event id, so a duplicate always meets its original
 and pruning drops a partition. A record older than the horizon is counted and not applied, because
-its original may be pruned already.
+its original may be pruned already. An open dead letter holds the horizon back: what it may need
+when it is redriven is never pruned. No id, however forged, makes a partition outside of the window.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, timedelta
+from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
@@ -18,50 +20,99 @@ from coterie_chassis.store import Database, UnitOfWork
 
 __all__ = ["Inbox", "day_of"]
 
-_FUTURE_DAYS: Final = 2
+_FUTURE: Final = timedelta(days=2)
+_SLACK: Final = timedelta(days=1)
+_MS_A_DAY: Final = 86_400_000
+_UNIX_EPOCH: Final = date(1970, 1, 1)
+_FIRST_DAY: Final = date(2020, 1, 1)  # no event of ours is older
 _PARTITION_LOCK: Final = 7_203_552
 
 
 def day_of(event_id: UUID) -> date:
-    """The UTC day in the first 48 bits of a UUIDv7 or UUIDv8."""
-    return datetime.fromtimestamp((event_id.int >> 80) / 1000, tz=UTC).date()
+    """The UTC day in the first 48 bits of a UUIDv7 or UUIDv8; `date.max` for any beyond it."""
+    try:
+        return _UNIX_EPOCH + timedelta(days=(event_id.int >> 80) // _MS_A_DAY)
+    except OverflowError:
+        return date.max
 
 
 class Inbox:
-    """The ids that took effect. `retention_days` is how far back duplicates are known."""
+    """The ids that took effect. `retention_days` is how far back duplicates are known, 0 for ever.
+
+    The days of an id that counts run from `first_day` to two days ahead of the database's clock.
+    """
 
     def __init__(self, retention_days: int) -> None:
-        self._retention = timedelta(days=retention_days)
+        self._retention = timedelta(days=retention_days) if retention_days else None
         self._known: set[date] = set()
+
+    def first_day(self, now: datetime) -> date:
+        """The first day within the horizon."""
+        return _FIRST_DAY if self._retention is None else (now - self._retention).date()
 
     def is_expired(self, event_id: UUID, now: datetime) -> bool:
         """Whether the id is older than the horizon."""
-        return day_of(event_id) < (now - self._retention).date()
+        return day_of(event_id) < self.first_day(now)
 
     def is_from_the_future(self, event_id: UUID, now: datetime) -> bool:
         """Whether the id is days ahead of the database's clock."""
-        return day_of(event_id) > (now + timedelta(days=_FUTURE_DAYS)).date()
+        return day_of(event_id) > (now + _FUTURE).date()
+
+    def covers(self, event_id: UUID, now: datetime) -> bool:
+        """Whether the id's day lies in the window."""
+        return not self.is_expired(event_id, now) and not self.is_from_the_future(event_id, now)
 
     async def prepare(self, database: Database, event_ids: Iterable[UUID]) -> None:
-        """Create missing day partitions, in a short transaction of its own."""
-        missing = {day_of(event_id) for event_id in event_ids} - self._known
-        if not missing:
+        """Create missing day partitions of the window, in a short transaction of its own."""
+        if not (missing := self._near({day_of(event_id) for event_id in event_ids} - self._known)):
             return
         async with database.begin() as uow:
+            created = await self._create(uow, missing)
+        self._known |= created
+
+    async def record_late(self, uow: UnitOfWork, event_id: UUID) -> bool:
+        """Record an id that could not be read when it came; whether it was not there."""
+        if not self.covers(event_id, uow.now):
+            return True
+        await self._create(uow, {day_of(event_id)} - self._known)
+        return bool(await self.record(uow, [event_id]))
+
+    async def _create(self, uow: UnitOfWork, days: set[date]) -> set[date]:
+        first, last = self.first_day(uow.now), (uow.now + _FUTURE).date()
+        within = {day for day in days if first <= day <= last}
+        if within:
             await uow.execute(text("SELECT pg_advisory_xact_lock(:l)"), {"l": _PARTITION_LOCK})
-            for day in sorted(missing):
-                await uow.execute(text(_partition(day)))
-        self._known |= missing
+        for day in sorted(within):
+            await uow.execute(text(_partition(day)))
+        return within
+
+    def _near(self, days: set[date]) -> set[date]:
+        """Those that may lie in the window, if this machine's clock is not a day apart."""
+        if not days:
+            return days
+        now = datetime.now(UTC)
+        first, last = self.first_day(now - _SLACK), (now + _FUTURE + _SLACK).date()
+        return {day for day in days if first <= day <= last}
 
     async def record(self, uow: UnitOfWork, event_ids: Collection[UUID]) -> set[UUID]:
-        """Record ids; returns those that were not there. One statement."""
-        rows = await uow.rows(_RECORD, {"ids": list(event_ids)})
-        return {row.event_id for row in rows}
+        """Record ids; returns those that were not there. One statement.
+
+        In the order of ids, so that two instances with the same records never deadlock.
+        """
+        ids = sorted(event_ids, key=attrgetter("int"))
+        return {row.event_id for row in await uow.rows(_RECORD, {"ids": ids})}
 
     async def prune(self, database: Database) -> int:
-        """Drop the partitions that lie behind the horizon; returns how many."""
+        """Drop the partitions that lie behind the horizon; returns how many.
+
+        A day later than the horizon says, so that no transaction under way misses one.
+        """
+        if self._retention is None:
+            return 0
         async with database.begin() as uow:
-            horizon = (uow.now - self._retention).date()
+            horizon = self.first_day(uow.now - _SLACK)
+            if (held := await uow.one_or_none(_HELD_BACK)) is not None:
+                horizon = min(horizon, day_of(held.event_id))
             names = [
                 row.name
                 for row in await uow.rows(_PARTITIONS)
@@ -92,4 +143,8 @@ _RECORD: Final = text(
 _PARTITIONS: Final = text(
     "SELECT child.relname AS name FROM pg_inherits "
     "JOIN pg_class AS child ON child.oid = inhrelid WHERE inhparent = 'inbox'::regclass"
+)
+_HELD_BACK: Final = text(
+    "SELECT event_id FROM dead_letter WHERE state = 'open' AND event_id IS NOT NULL "
+    "ORDER BY event_id LIMIT 1"
 )

@@ -7,17 +7,35 @@ aggregate are written under that aggregate's row lock, so their ids follow its c
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from coterie_chassis.decisions import Cause, Draft, Refusal, event_id
-from coterie_chassis.telemetry import current_traceparent
+from coterie_chassis.telemetry import traceparent_for
 from coterie_contracts.envelope import Event, Message, encode
 
-__all__ = ["MAX_RECORD_BYTES", "dump_json", "message_of", "row_of"]
+if TYPE_CHECKING:
+    from coterie_chassis.store import UnitOfWork
+
+__all__ = ["MAX_RECORD_BYTES", "CurrentState", "dump_json", "message_of", "row_of"]
 
 MAX_RECORD_BYTES: Final = 900_000
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentState:
+    """How a compacted topic, which no archive keeps, is told again: from its owner's tables.
+
+    `page` is called inside the relay with the last subject of the page before, None at first. It
+    returns what stands now in the order of subjects, tombstones included, and nothing at the end;
+    it must not write.
+    """
+
+    topic: str
+    page: Callable[[UnitOfWork, UUID | None], Awaitable[Sequence[tuple[Cause, Draft]]]]
 
 
 def row_of(draft: Draft, cause: Cause, *, service: str, now: datetime) -> dict[str, Any]:
@@ -37,7 +55,7 @@ def row_of(draft: Draft, cause: Cause, *, service: str, now: datetime) -> dict[s
         sequence=draft.sequence,
         clock=cause.clock,
         replayed=cause.replayed,
-        traceparent=current_traceparent() or cause.traceparent,
+        traceparent=traceparent_for(cause.traceparent),
     )
     message = encode(event, tombstone=draft.tombstone)
     size = len(message.value or b"") + sum(len(n) + len(v) for n, v in message.headers)

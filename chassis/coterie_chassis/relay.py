@@ -1,13 +1,20 @@
 """Sends the outbox to Kafka: in id order, acknowledged by all replicas, exactly the sent rows out.
 
 Why order holds. Rows of one key have ids in commit order, because each is written under its
-aggregate's row lock. One leader at a time reads rows in id order and sends batch N+1 only after
-every record of batch N is acknowledged; within a batch, the idempotent producer keeps a
-partition's order through its own retries. A row that commits late has a higher id than every
-earlier row of its key, so reading again from the start misses nothing; rows are removed by exact
-id, never by a bound. If a leader loses its lock without noticing, a second sender reads the same
-remaining rows in the same order: the topic gets duplicates, which the inbox drops, and never a
-first delivery out of order.
+aggregate's row lock. So whatever a leader reads at one moment holds, for each key, its earliest
+rows that are not delivered yet: a row that commits late has a higher id than every earlier row of
+its key, rows in flight are left out by exact id and never by a bound, and rows are removed only
+once they are acknowledged. Batch N+1 is sent after every record of batch N is acknowledged; within
+a batch the idempotent producer keeps a partition's order through its own retries, and after a
+failure its sequence numbers make the broker refuse what would follow the gap.
+
+Why a second sender does no harm. A leader that stops without noticing (SIGSTOP, a lost network)
+keeps what it has read. Another takes the lock once the session is gone, reads the same remaining
+rows and sends them again. What the first still sends when it wakes was read under the argument
+above and follows only what it saw acknowledged, so it repeats or comes first, but no event of a key
+is delivered for the first time before an earlier one: the topic gets duplicates, which the inbox
+drops. To keep those few, a leader that cannot prove its lock for as long as its session would
+outlive it sends nothing more, and one that loses its connection drops what is still queued.
 """
 
 from __future__ import annotations
@@ -18,7 +25,8 @@ import logging
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from uuid import UUID
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
@@ -26,7 +34,9 @@ from sqlalchemy import ARRAY, BigInteger, Row, all_, cast, select, text
 
 from coterie_chassis import telemetry
 from coterie_chassis.deadletter import COMPACTED
-from coterie_chassis.outbox import message_of
+from coterie_chassis.errors import describe
+from coterie_chassis.outbox import CurrentState, message_of, row_of
+from coterie_chassis.store import SESSION
 from coterie_chassis.tables import outbox, outbox_archive
 from coterie_chassis.telemetry import Telemetry
 
@@ -41,26 +51,45 @@ _log = logging.getLogger(__name__)
 _LEADER: Final = 7_203_553
 _CHANNEL: Final = "coterie_outbox"
 _RENEW_S: Final = 1.0
+_LEASE_S: Final = 5.0
+_ANSWER_S: Final = 5.0
+_ABORT_S: Final = 0.2
 _SEND_TIMEOUT_S: Final = 30.0
 _RING_EVERY_S: Final = 0.005
 _PAUSE_S: Final = 0.5
 
 
 class LostLeadership(Exception):
-    """The lock's connection is gone; another instance may be sending already."""
+    """The lock is not proven any more; another instance may be sending already."""
+
+
+class _Again(NamedTuple):
+    """A record of a compacted topic, made from current state."""
+
+    topic: str
+    key: bytes
+    headers: list[list[str]]
+    value: bytes | None
 
 
 class Relay:
     """The one sender of a service's outbox at a time, over all its instances."""
 
-    def __init__(self, database: Database, settings: ChassisSettings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: ChassisSettings,
+        current_state: Sequence[CurrentState] = (),
+    ) -> None:
         self._database = database
         self._settings = settings
+        self._current_state = current_state
         self._telemetry = Telemetry(database.service)
         self._doorbell = asyncio.Event()
         self._announce = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._lost = asyncio.Event()
+        self._lost = False
+        self._proven_at = 0.0
         self._archive_days: set[str] = set()
         self._refill = settings.refill_on_start
         self.leading = False
@@ -96,35 +125,55 @@ class Relay:
 
     async def _try_to_lead(self) -> None:
         lock = await asyncpg.connect(
-            _libpq(self._database), timeout=5, server_settings={"idle_session_timeout": "5s"}
+            _libpq(self._database),
+            timeout=_ANSWER_S,
+            server_settings={
+                **SESSION,
+                "application_name": f"coterie-{self._database.service}-relay",
+                "idle_session_timeout": f"{int(_LEASE_S)}s",
+            },
         )
         try:
-            if not await lock.fetchval("SELECT pg_try_advisory_lock($1)", _LEADER):
-                return
-            self._lost.clear()
-            await lock.add_listener(_CHANNEL, lambda *_: self._doorbell.set())
-            renewing = asyncio.create_task(self._renew(lock))
-            try:
-                await self._lead()
-            finally:
-                self.leading = False
-                renewing.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await renewing
+            proven_at = time.monotonic()
+            if await lock.fetchval(_TRY_LOCK, _LEADER, timeout=_ANSWER_S):
+                self._lost, self._proven_at = False, proven_at
+                lock.add_termination_listener(self._lose)
+                await lock.add_listener(_CHANNEL, lambda *_: self._doorbell.set())
+                await self._lead_while_locked(lock)
         finally:
+            self.leading = False
             with contextlib.suppress(Exception):
                 await lock.close(timeout=2)
 
-    async def _renew(self, lock: asyncpg.Connection[Any]) -> None:
-        """Prove once a second that the lock's session lives."""
+    async def _lead_while_locked(self, lock: asyncpg.Connection[Any]) -> None:
+        """Lead until `stop`; abort in the middle of whatever is done when the lock is lost."""
+        leading = asyncio.create_task(self._lead())
+        renewing = asyncio.create_task(self._renew(lock))
         try:
-            while True:
+            await asyncio.wait({leading, renewing}, return_when=asyncio.FIRST_COMPLETED)
+            if not leading.done():
+                raise LostLeadership
+            await leading
+        finally:
+            for task in (leading, renewing):
+                task.cancel()
+            await asyncio.wait({leading, renewing})
+
+    async def _renew(self, lock: asyncpg.Connection[Any]) -> None:
+        """Prove once a second that the lock's session lives; return when it does not."""
+        try:
+            while not self._lost:
+                asked_at = time.monotonic()
                 await lock.fetchval("SELECT 1", timeout=_RENEW_S * 3)
+                self._proven_at = asked_at
                 await asyncio.sleep(_RENEW_S)
-        except Exception:  # noqa: BLE001 - whatever failed, the lock is not proven
-            _log.warning("relay lost its lock connection")
-            self._lost.set()
-            self._doorbell.set()
+        except Exception as error:  # noqa: BLE001 - whatever failed, the lock is not proven
+            _log.warning("relay lost its lock connection: %s", describe(error))
+        self._lose()
+
+    def _lose(self, *_: object) -> None:
+        self._lost = True
+        self._doorbell.set()
 
     async def _lead(self) -> None:
         producer = AIOKafkaProducer(
@@ -135,8 +184,8 @@ class Relay:
             linger_ms=0,
             request_timeout_ms=10_000,
         )
-        await producer.start()
         try:
+            await producer.start()
             self.leading = True
             if self._refill:
                 await self.republish(producer, since=None)
@@ -149,8 +198,7 @@ class Relay:
                     self.last_progress = time.monotonic()
                     await self._wait_for_doorbell()
         finally:
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(producer.stop(), timeout=5)
+            await _abort(producer)
 
     async def _drain(self, producer: AIOKafkaProducer) -> int:
         """Send until the outbox is empty; fetches the next rows while the last are in flight."""
@@ -165,8 +213,11 @@ class Relay:
                 ids = [row.id for row in rows]
                 try:
                     following = await self._fetch(except_for=removed + ids)
-                finally:
                     await sending
+                except BaseException:
+                    sending.cancel()
+                    await asyncio.wait({sending})
+                    raise
                 if removing is not None:
                     await removing
                 removing = asyncio.create_task(self._remove(ids))
@@ -190,7 +241,7 @@ class Relay:
             )
             return (await connection.execute(statement)).all()
 
-    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[_Row]) -> None:
+    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[_Row | _Again]) -> None:
         """Send rows in order and wait for every acknowledgement."""
         async with asyncio.timeout(_SEND_TIMEOUT_S):
             futures = []
@@ -230,18 +281,42 @@ class Relay:
             self._archive_days.add(name)
 
     async def republish(self, producer: AIOKafkaProducer, *, since: datetime | None) -> int:
-        """Send the archive again, oldest first and before any live row, with identical ids."""
+        """Send the archive again, oldest first and before any live row, with identical ids.
+
+        Compacted topics follow from current state.
+        """
         after, sent = 0, 0
         while True:
             rows = await self._fetch_archived(after, since)
             if not rows:
-                if sent:
-                    _log.info("archive sent again", extra={"count": sent})
-                return sent
+                break
             self._check_lock()
             await self._send(producer, rows)
             self.last_progress = time.monotonic()
             after, sent = rows[-1].id, sent + len(rows)
+        for state in self._current_state:
+            sent += await self._republish_state(producer, state)
+        if sent:
+            _log.info("archive and current state sent again", extra={"count": sent})
+        return sent
+
+    async def _republish_state(self, producer: AIOKafkaProducer, state: CurrentState) -> int:
+        """Send what stands now of a compacted topic; live rows follow and win."""
+        after: UUID | None = None
+        sent = 0
+        while True:
+            async with self._database.begin() as uow:
+                page = await state.page(uow, after)
+                rows = [
+                    row_of(draft, cause, service=uow.service, now=uow.now) for cause, draft in page
+                ]
+            if not page:
+                return sent
+            self._check_lock()
+            names = _Again._fields
+            await self._send(producer, [_Again(*(row[name] for name in names)) for row in rows])
+            self.last_progress = time.monotonic()
+            after, sent = page[-1][1].subject, sent + len(page)
 
     async def _fetch_archived(self, after: int, since: datetime | None) -> Sequence[_Row]:
         kept = outbox_archive.c
@@ -280,7 +355,7 @@ class Relay:
         return len(old)
 
     def _check_lock(self) -> None:
-        if self._lost.is_set():
+        if self._lost or time.monotonic() - self._proven_at > _LEASE_S:
             raise LostLeadership
 
     async def _wait_for_doorbell(self) -> None:
@@ -305,12 +380,29 @@ class Relay:
                 await self._stopping.wait()
 
 
+async def _abort(producer: AIOKafkaProducer) -> None:
+    """Close without sending what is still queued, which the producer's own `stop` would do.
+
+    What was acknowledged is not queued, so an orderly end loses nothing by it. The first
+    cancellation has aiokafka's sender wait for the request under way, the second ends that too.
+    """
+    client, sender = producer.client, producer._sender.sender_task
+    await client.close()
+    while sender is not None and not sender.done():
+        sender.cancel()
+        await asyncio.wait({sender}, timeout=_ABORT_S)
+    if client._md_update_fut is not None:
+        client._md_update_fut.cancel()
+    producer._closed = True
+
+
 def _libpq(database: Database) -> str:
     url = database.url.set(drivername="postgresql")
     return url.render_as_string(hide_password=False)
 
 
 _RECORD: Final = (outbox.c.id, outbox.c.topic, outbox.c.key, outbox.c.headers, outbox.c.value)
+_TRY_LOCK: Final = "SELECT pg_try_advisory_lock($1)"
 _ARCHIVE: Final = text(
     "WITH sent AS (DELETE FROM outbox WHERE id = ANY(CAST(:ids AS bigint[])) RETURNING *) "
     "INSERT INTO outbox_archive (id, event_id, topic, key, headers, value) "

@@ -1,7 +1,8 @@
 """A service: what it serves and handles, and the order in which its parts start and stop.
 
-Start: store (waited for), schema (checked, never changed), relay, consumers, deadlines, then
-commands. Stop: commands, consumers finish their batch and its commit, the relay hands over.
+Start: store (waited for), schema (checked, never changed), relay, deadlines, then commands;
+consumers as soon as Kafka answers, for commands do not need it. Stop: commands, consumers finish
+their transaction and its offsets, the relay hands over.
 """
 
 from __future__ import annotations
@@ -23,17 +24,34 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from sqlalchemy import MetaData, Table, text
 
-from coterie_chassis import circle, migrate, pages, problems, tables
+from coterie_chassis import (
+    circle,
+    gauges,
+    migrate,
+    pages,
+    problems,
+    retention,
+    tables,
+    telemetry,
+)
 from coterie_chassis.auth import TokenVerifier
 from coterie_chassis.consumer import Handler, LaneConsumer
-from coterie_chassis.errors import is_transient
+from coterie_chassis.deadletter import Limits
+from coterie_chassis.errors import (
+    ConfigurationFault,
+    describe,
+    is_transient,
+    no_stray_cancellation,
+)
 from coterie_chassis.http import Api
 from coterie_chassis.inbox import Inbox
+from coterie_chassis.outbox import CurrentState
 from coterie_chassis.relay import Relay
 from coterie_chassis.settings import ChassisSettings
 from coterie_chassis.store import Database, UnitOfWork
 from coterie_chassis.subscriptions import Subscriptions
 from coterie_chassis.sweeper import Sweep, Sweeper
+from coterie_chassis.telemetry import Telemetry
 from coterie_contracts.topics import Lane
 
 __all__ = ["Periodic", "Runtime", "Service", "periodic"]
@@ -42,6 +60,7 @@ _log = logging.getLogger(__name__)
 _STUCK_AFTER_S: Final = 60.0
 _SWEEP_EVERY_S: Final = 1.0
 _MAINTAIN_EVERY_S: Final = 3_600.0
+_SUBSCRIBE_AGAIN_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +93,7 @@ class Service:
     handlers: Sequence[Handler] = ()
     sweeps: Sequence[Sweep] = ()
     tasks: Sequence[Periodic] = ()
+    current_state: Sequence[CurrentState] = ()
     circle: bool = True
 
     def tables(self) -> dict[str, Table]:
@@ -99,6 +119,7 @@ class Runtime:
     relay: Relay = field(init=False)
     lanes: list[LaneConsumer] = field(init=False)
     subscriptions: Subscriptions | None = field(init=False, default=None)
+    fault: ConfigurationFault | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         settings, service = self.settings, self.service
@@ -110,12 +131,18 @@ class Runtime:
         self.verifier = TokenVerifier(
             settings.jwks, issuer=settings.token_issuer, audience=settings.token_audience
         )
-        self.sweeper = Sweeper(service.sweeps)
+        self.sweeper = Sweeper(service.sweeps, service.name)
         self.inbox = Inbox(settings.inbox_retention_days)
-        self.relay = Relay(self.database, settings)
+        self.relay = Relay(self.database, settings, service.current_state)
         self.database.on_publish = self.relay.ring
         self._sweep_soon = asyncio.Event()
-        limits = (settings.dead_letters_per_key, settings.dead_letters_in_total)
+        self._turns: dict[str, float] = {}
+        limits = Limits(
+            per_key=settings.dead_letters_per_key,
+            in_total=settings.dead_letters_in_total,
+            in_a_row=settings.dead_letters_in_a_row,
+            ratio=settings.dead_letters_ratio,
+        )
         self.lanes = [
             LaneConsumer(
                 lane,
@@ -153,11 +180,12 @@ class Runtime:
         """Everything in the order of this module's first lines."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.database.close)
-            await _until_up("database", self.database.ping)
-            await migrate.check_schema(self.database, self.service)
-            stack.push_async_callback(_end, asyncio.create_task(self.relay.run()), self.relay.stop)
-            await self._subscribe(stack)
-            for work in (self._sweep_for_ever, self._maintain_for_ever):
+            await self._check()
+            relaying = asyncio.create_task(self.relay.run())
+            grace = self.settings.shutdown_grace_s
+            stack.push_async_callback(_end, relaying, self.relay.stop, grace)
+            stack.push_async_callback(self._unsubscribe, asyncio.create_task(self._subscribe()))
+            for work in (self._sweep_for_ever, self._maintain_for_ever, self._look_for_ever):
                 stack.push_async_callback(_cancel, asyncio.create_task(work()))
             for task in self.service.tasks:
                 stack.push_async_callback(_cancel, asyncio.create_task(self._repeat(task)))
@@ -166,10 +194,18 @@ class Runtime:
             gc.set_threshold(50_000, 20, 50)
             yield
 
-    async def _subscribe(self, stack: AsyncExitStack) -> None:
+    async def _check(self) -> None:
+        """Wait for the store; keep a fault that waiting does not mend for the command line."""
+        try:
+            await _until_up("database", self.database.ping)
+            await migrate.check_schema(self.database, self.service)
+        except ConfigurationFault as fault:
+            self.fault = fault
+            raise
+
+    async def _subscribe(self) -> None:
+        """Consume as soon as Kafka answers and has the topics."""
         lanes = [lane for lane in self.lanes if lane.topics]
-        if not lanes:
-            return
 
         async def connect() -> None:
             subscriptions = Subscriptions(self.service.name, lanes, self.settings)
@@ -180,9 +216,14 @@ class Runtime:
                 raise
             self.subscriptions = subscriptions
 
-        await _until_up("Kafka", connect)
+        while self.subscriptions is None:
+            await _guarded("subscribing", _until_up("Kafka", connect))
+            await asyncio.sleep(_SUBSCRIBE_AGAIN_S if self.subscriptions is None else 0)
+
+    async def _unsubscribe(self, subscribing: asyncio.Task[None]) -> None:
+        await _cancel(subscribing)
         if self.subscriptions is not None:
-            stack.push_async_callback(self.subscriptions.stop)
+            await self.subscriptions.stop()
 
     async def advance_clock(self, uow: UnitOfWork, community_id: UUID, at: datetime) -> None:
         """Move a driven clock to `at` if that is later, acting on what is due until then."""
@@ -199,6 +240,7 @@ class Runtime:
     async def _sweep_for_ever(self) -> None:
         while True:
             await _guarded("deadlines", self.sweeper.sweep(self.database))
+            self.sweeper.last_progress = time.monotonic()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_SWEEP_EVERY_S):
                     await self._sweep_soon.wait()
@@ -208,7 +250,16 @@ class Runtime:
         while True:
             await _guarded("inbox retention", self.inbox.prune(self.database))
             await _guarded("archive retention", self.relay.prune_archive())
+            await _guarded("retention", retention.prune(self.database, self.settings))
             await asyncio.sleep(_MAINTAIN_EVERY_S)
+
+    async def _look_for_ever(self) -> None:
+        measured = Telemetry(self.service.name)
+        while True:
+            if telemetry.is_measured():
+                look = gauges.look(measured, self.database, self.relay, self.subscriptions)
+                await _guarded("measuring", look)
+            await asyncio.sleep(gauges.EVERY_S)
 
     async def _repeat(self, task: Periodic) -> None:
         async def once() -> None:
@@ -217,26 +268,39 @@ class Runtime:
 
         while True:
             await _guarded(task.name, once())
-            await asyncio.sleep(max(task.interval_s(self.settings), 0.02))
+            pause = max(task.interval_s(self.settings), 0.02)
+            self._turns[task.name] = time.monotonic() + pause
+            await asyncio.sleep(pause)
 
     async def _live(self) -> JSONResponse:
         """Whether the loops make progress; a lost broker or database is not their fault."""
-        idle = {"relay": time.monotonic() - self.relay.last_progress}
+        now = time.monotonic()
+        idle = {
+            "relay": now - self.relay.last_progress,
+            "deadlines": now - self.sweeper.last_progress,
+            **{name: now - next_turn for name, next_turn in self._turns.items()},
+        }
         if self.subscriptions is not None:
             idle["consumers"] = self.subscriptions.stuck_for()
         stuck = [name for name, seconds in idle.items() if seconds > _STUCK_AFTER_S]
         return JSONResponse({"stuck": stuck}, status_code=503 if stuck else 200)
 
     async def _ready(self) -> JSONResponse:
-        """Whether database and broker answer."""
+        """Whether database and broker answer; a lane that has halted is told, and no reason."""
         waiting = []
         try:
             await self.database.ping()
         except Exception:  # noqa: BLE001 - any failure means the same here
             waiting.append("database")
-        if self.subscriptions is not None and not await self.subscriptions.ping():
+        if self.subscriptions is None or not await self.subscriptions.ping():
             waiting.append("kafka")
-        return JSONResponse({"waiting_for": waiting}, status_code=503 if waiting else 200)
+        halted = {
+            lane.consumer.lane.value: lane.halted
+            for lane in (self.subscriptions.lanes if self.subscriptions is not None else ())
+            if lane.halted is not None
+        }
+        answer = {"waiting_for": waiting, "halted": halted}
+        return JSONResponse(answer, status_code=503 if waiting else 200)
 
 
 async def _until_up(what: str, attempt: Callable[[], Awaitable[None]]) -> None:
@@ -248,7 +312,7 @@ async def _until_up(what: str, attempt: Callable[[], Awaitable[None]]) -> None:
         except Exception as error:
             if not (is_transient(error) or isinstance(error, (OSError, KafkaError))):
                 raise
-            _log.warning("waiting for %s: %s", what, error or type(error).__name__)
+            _log.warning("waiting for %s: %s", what, describe(error))
             await asyncio.sleep(pause)
             pause = min(pause * 2, 5.0)
         else:
@@ -258,15 +322,18 @@ async def _until_up(what: str, attempt: Callable[[], Awaitable[None]]) -> None:
 async def _guarded(what: str, work: Awaitable[object]) -> None:
     """Run recurring work; a failure is logged and the next turn tries again."""
     try:
-        await work
+        with no_stray_cancellation(what):
+            await work
     except Exception as error:  # noqa: BLE001 - the next turn tries again whatever failed
         level = logging.WARNING if is_transient(error) else logging.ERROR
         _log.log(level, "%s failed and will be tried again", what, exc_info=error)
 
 
-async def _end(task: asyncio.Task[None], stop: Callable[[], None]) -> None:
+async def _end(task: asyncio.Task[None], stop: Callable[[], None], within_s: float) -> None:
+    """Let a loop come to its end, or cancel it."""
     stop()
-    await task
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(task, within_s)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -18,16 +18,18 @@ from sqlalchemy import Column, Executable, Row, Table, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import CursorResult, make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from coterie_chassis import outbox, tables
 from coterie_chassis.decisions import Cause, Draft, Refusal
+from coterie_chassis.errors import CommitUncertain, is_lost_connection
 
-__all__ = ["Database", "UnitOfWork", "bulk_insert", "bulk_upsert"]
+__all__ = ["SESSION", "Database", "UnitOfWork", "bulk_insert", "bulk_upsert"]
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
-_SESSION: Final = {
+SESSION: Final = {
     "idle_in_transaction_session_timeout": "10s",
     "lock_timeout": "5s",
     "tcp_keepalives_idle": "5",
@@ -49,6 +51,7 @@ class UnitOfWork:
         self.refusals: list[tuple[UUID, Refusal]] = []
         self._outgoing: list[dict[str, Any]] = []
         self._scheduled: dict[tuple[str, UUID], dict[str, Any] | None] = {}
+        self._published = False
 
     async def execute(
         self, statement: Executable, parameters: Parameters = None
@@ -91,15 +94,15 @@ class UnitOfWork:
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """Undo what happens inside, published and scheduled included, when it raises."""
-        outgoing, scheduled = len(self._outgoing), dict(self._scheduled)
-        refusals = len(self.refusals)
+        outgoing, scheduled = list(self._outgoing), dict(self._scheduled)
+        refusals, published = len(self.refusals), self._published
         try:
             async with self.connection.begin_nested():
                 yield
         except BaseException:
-            del self._outgoing[outgoing:]
+            self._outgoing, self._scheduled = outgoing, scheduled
+            self._published = published
             del self.refusals[refusals:]
-            self._scheduled = scheduled
             raise
 
     async def flush_deadlines(self) -> None:
@@ -114,12 +117,13 @@ class UnitOfWork:
         await bulk_upsert(self, tables.deadline, rows, keys=("kind", "aggregate_id"))
 
     async def flush(self) -> bool:
-        """Write all that waits for the commit; true if there is something for the relay."""
+        """Write all that waits for the commit; true if this transaction has published."""
         if self._scheduled:
             await self.flush_deadlines()
         rows, self._outgoing = self._outgoing, []
         await bulk_insert(self, tables.outbox, rows)
-        return bool(rows)
+        self._published |= bool(rows)
+        return self._published
 
 
 class Database:
@@ -134,8 +138,9 @@ class Database:
             max_overflow=0,
             pool_timeout=10,
             pool_pre_ping=False,
+            hide_parameters=True,
             connect_args={
-                "server_settings": {**_SESSION, "application_name": f"coterie-{service}"},
+                "server_settings": {**SESSION, "application_name": f"coterie-{service}"},
                 "timeout": 10,
             },
         )
@@ -143,13 +148,23 @@ class Database:
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[UnitOfWork]:
-        """A unit of work that commits at the end of the block and rolls back on an error."""
+        """A unit of work that commits at the end of the block and rolls back on an error.
+
+        Raises `CommitUncertain` where the connection is lost while it commits.
+        """
+        committing = False
         async with self.engine.connect() as connection:
-            async with connection.begin():
-                now = (await connection.execute(_NOW)).scalar_one()
-                work = UnitOfWork(connection, self.service, now)
-                yield work
-                published = await work.flush()
+            try:
+                async with connection.begin():
+                    now = (await connection.execute(_NOW)).scalar_one()
+                    work = UnitOfWork(connection, self.service, now)
+                    yield work
+                    published = await work.flush()
+                    committing = True
+            except (DBAPIError, OSError) as error:
+                if committing and is_lost_connection(error):
+                    raise CommitUncertain("the database was lost during a commit") from error
+                raise
             if published:
                 self.on_publish()
 

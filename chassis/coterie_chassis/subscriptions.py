@@ -1,78 +1,141 @@
 """The lanes of a service on Kafka, through FastStream's broker.
 
 Raw records come in (parser and decoder never raise), so one bad record cannot cost its batch.
-A failed batch is sought back and redelivered after a pause; a stray `CancelledError` is turned
-into an ordinary failure, because it would end FastStream's loop for good.
+A failed batch is sought back and redelivered after a pause. Offsets are named one by one and
+committed after the database's commit; before partitions are given away, and before the end, the
+transaction under way and its offsets are finished.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
+from faststream.message import AckStatus
 
+from coterie_chassis import telemetry
 from coterie_chassis.consumer import LaneConsumer
 from coterie_chassis.deadletter import Record
-from coterie_chassis.errors import HaltedConsumer, is_transient
+from coterie_chassis.errors import (
+    HaltedConsumer,
+    MissingTopics,
+    is_transient,
+    no_stray_cancellation,
+)
+from coterie_chassis.telemetry import Telemetry
 
 if TYPE_CHECKING:
-    from aiokafka import ConsumerRecord
+    from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
     from coterie_chassis.settings import ChassisSettings
 
-__all__ = ["Subscriptions"]
+__all__ = ["LaneLoop", "Subscriptions"]
 
 _log = logging.getLogger(__name__)
 _TARGET_S: Final = 0.25
 _SMALLEST: Final = 1
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
+_DRAIN_S: Final = 5.0
+_AFTER_DRAIN_S: Final = 2.0
+_SAY_HALTED_EVERY_S: Final = 60.0
+_NOTICE_NEW_TOPICS_MS: Final = 30_000
+
+Offsets = dict[TopicPartition, int]
+Commit = Callable[[Offsets], Awaitable[None]]
 
 
-class Redeliver(Exception):
-    """The batch could not be applied now; its offsets stay where they are."""
-
-
-class _Lane:
+class LaneLoop:
     """One lane's loop: cuts batches so that a transaction lasts about 250 ms at most."""
 
     def __init__(self, service: str, consumer: LaneConsumer, settings: ChassisSettings) -> None:
         self.consumer = consumer
         self.group = f"{settings.kafka_group_prefix}.{service}.{consumer.lane}"
+        self.since = datetime.now(UTC)
         self.last_progress = time.monotonic()
         self.halted: str | None = None
+        self.kafka: AIOKafkaConsumer | None = None
+        self._telemetry = Telemetry(service)
         self._largest = settings.batch_size
         self._size = min(100, settings.batch_size)
         self._pause = _FIRST_PAUSE_S
+        self._said_halted_at = 0.0
+        self._next: Offsets = {}
+        self._draining = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
-    async def take(self, records: Sequence[Record]) -> None:
-        """Apply a delivered batch. Raises `Redeliver` after a pause when it must come again."""
+    async def take(self, records: Sequence[Record], commit: Commit) -> Sequence[Record]:
+        """Apply a delivered batch and commit its offsets; returns those that must come again.
+
+        Pauses first where that helps. Raises nothing but a cancellation.
+        """
+        if self._draining.is_set():
+            await asyncio.sleep(_FIRST_PAUSE_S)
+            return records
+        for partition, offset in _first_of(records).items():
+            self._next.setdefault(partition, offset)
+        self._idle.clear()
         try:
-            start = 0
-            while start < len(records):
-                piece = records[start : start + self._size]
-                await self._apply(piece)
-                start += len(piece)
+            return await self._apply_all(records, commit)
+        finally:
+            self._idle.set()
+
+    async def drain(self, within_s: float = _DRAIN_S) -> None:
+        """Stop after the transaction under way; returns when its offsets are committed."""
+        self._draining.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), within_s)
+
+    def assigned(self) -> None:
+        """A new assignment begins at what is committed."""
+        self._next.clear()
+        self._draining.clear()
+
+    def records_behind(self) -> int:
+        """Records of the assigned partitions that are not applied, as far as the broker told."""
+        if self.kafka is None:
+            return 0
+        assigned = self.kafka.assignment()
+        known = {tp: offset for tp, offset in self._next.items() if tp in assigned}
+        return sum(max((self.kafka.highwater(tp) or 0) - known[tp], 0) for tp in known)
+
+    async def _apply_all(self, records: Sequence[Record], commit: Commit) -> Sequence[Record]:
+        done, failure = 0, None
+        while done < len(records) and not self._draining.is_set():
+            piece = records[done : done + self._size]
+            try:
+                with no_stray_cancellation(self.group):
+                    await self._apply(piece)
+            except Exception as error:  # noqa: BLE001 - whatever it was, the records come again
+                failure = error
+                break
+            done += len(piece)
+        if done:
+            await commit(_next_after(records[:done]))
+        if failure is not None:
+            await self._wait_after(failure)
+        else:
             self._pause = _FIRST_PAUSE_S
             self.halted = None
-        except asyncio.CancelledError:
-            if (task := asyncio.current_task()) is not None and task.cancelling():
-                raise
-            raise Redeliver("a handler leaked a cancellation") from None
-        except Exception as error:
-            await self._wait_after(error)
-            raise Redeliver(str(error)) from error
+        return records[done:]
 
     async def _apply(self, piece: Sequence[Record]) -> None:
         began = time.monotonic()
         await self.consumer.apply(piece)
         self.last_progress = time.monotonic()
+        self._next |= _next_after(piece)
         took = self.last_progress - began
         if took > _TARGET_S:
             self._size = max(_SMALLEST, self._size // 2)
@@ -80,14 +143,24 @@ class _Lane:
             self._size = min(self._largest, self._size * 2)
 
     async def _wait_after(self, error: Exception) -> None:
-        if isinstance(error, HaltedConsumer):
-            self.halted = str(error)
-            self._pause = _LONGEST_PAUSE_S
-        level = logging.WARNING if is_transient(error) else logging.ERROR
-        _log.log(level, "batch will be redelivered", exc_info=error, extra={"lane": self.group})
+        self._telemetry.record(telemetry.CONSUMER_REDELIVERIES, 1, lane=self.consumer.lane.value)
         self.last_progress = time.monotonic()
-        await asyncio.sleep(self._pause)
+        if isinstance(error, HaltedConsumer):
+            self._say_halted(error)
+            self._pause = _LONGEST_PAUSE_S
+        else:
+            level = logging.WARNING if is_transient(error) else logging.ERROR
+            _log.log(level, "batch comes again", exc_info=error, extra={"lane": self.group})
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._draining.wait(), self._pause)
         self._pause = min(self._pause * 2, _LONGEST_PAUSE_S)
+
+    def _say_halted(self, error: HaltedConsumer) -> None:
+        now = time.monotonic()
+        if self.halted is None or now - self._said_halted_at > _SAY_HALTED_EVERY_S:
+            self._said_halted_at = now
+            _log.error("consumer halted: %s", error, extra={"lane": self.group})
+        self.halted = str(error)
 
 
 class Subscriptions:
@@ -96,27 +169,30 @@ class Subscriptions:
     def __init__(
         self, service: str, consumers: Sequence[LaneConsumer], settings: ChassisSettings
     ) -> None:
-        self.lanes = [_Lane(service, consumer, settings) for consumer in consumers]
+        self.lanes = [LaneLoop(service, consumer, settings) for consumer in consumers]
         self._settings = settings
         self.broker = KafkaBroker(
             settings.kafka_bootstrap,
             client_id=f"coterie-{service}",
-            graceful_timeout=settings.shutdown_grace_s,
+            graceful_timeout=_AFTER_DRAIN_S,
             allow_auto_create_topics=False,
+            metadata_max_age_ms=_NOTICE_NEW_TOPICS_MS,
             apply_types=False,
             logger=None,
         )
-        for lane in self.lanes:
-            self._subscribe(lane)
+        # The broker's own collection of them has no order.
+        self._subscribers = [(lane, self._subscribe(lane)) for lane in self.lanes]
 
     async def start(self) -> None:
-        """Connect and begin; raises at once where Kafka does not answer."""
+        """Connect and begin. Raises at once where Kafka does not answer or topics are missing."""
+        await self._check_topics()
         await self.broker.start()
-        for lane, subscriber in zip(self.lanes, self.broker.subscribers, strict=True):
+        for lane, subscriber in self._subscribers:
             _beat_on_every_poll(lane, subscriber)
 
     async def stop(self) -> None:
-        """Stop reading, finish the batch under way and its commit."""
+        """Stop reading, finish the transaction under way and the commit of its offsets."""
+        await asyncio.gather(*(lane.drain(self._settings.shutdown_grace_s) for lane in self.lanes))
         await self.broker.stop()
 
     async def ping(self) -> bool:
@@ -128,11 +204,23 @@ class Subscriptions:
         now = time.monotonic()
         return max((now - lane.last_progress for lane in self.lanes), default=0.0)
 
-    def _subscribe(self, lane: _Lane) -> None:
+    async def _check_topics(self) -> None:
+        """aiokafka would wait 40 s for each topic that is not there, and not name it."""
+        client = AIOKafkaClient(bootstrap_servers=self._settings.kafka_bootstrap)
+        try:
+            await client.bootstrap()
+            there = (await client.fetch_all_metadata()).topics()
+        finally:
+            await client.close()
+        wanted = {topic for lane in self.lanes for topic in lane.consumer.topics}
+        if missing := sorted(wanted - there):
+            raise MissingTopics(f"topics that the broker does not have yet: {', '.join(missing)}")
+
+    def _subscribe(self, lane: LaneLoop) -> Any:
         settings = self._settings
 
         async def parse(message: Any) -> KafkaMessage:
-            return KafkaAckableMessage(
+            return _Batch(
                 body=b"",
                 raw_message=message,
                 headers={},
@@ -142,6 +230,16 @@ class Subscriptions:
 
         async def decode(message: KafkaMessage) -> tuple[ConsumerRecord[Any, Any], ...]:
             return message.raw_message
+
+        async def commit(offsets: Offsets) -> None:
+            try:
+                await subscriber.consumer.commit(offsets)
+            except KafkaError as error:
+                _log.warning(
+                    "offsets are not committed, their records will come again: %s",
+                    error,
+                    extra={"lane": lane.group},
+                )
 
         subscriber: Any = self.broker.subscriber(
             *lane.consumer.topics,
@@ -154,6 +252,7 @@ class Subscriptions:
             fetch_max_wait_ms=settings.kafka_fetch_max_wait_ms,
             session_timeout_ms=settings.kafka_session_timeout_ms,
             heartbeat_interval_ms=settings.kafka_session_timeout_ms // 4,
+            listener=_DrainBeforeRevoke(lane),
             parser=parse,
             decoder=decode,
             no_reply=True,
@@ -161,21 +260,72 @@ class Subscriptions:
 
         @subscriber  # type: ignore[untyped-decorator]
         async def consume(records: tuple[ConsumerRecord[Any, Any], ...]) -> None:
-            await lane.take([_record(raw) for raw in records])
+            rest = await lane.take([_record(raw) for raw in records], commit)
+            _seek(subscriber.consumer, _first_of(rest))
+
+        return subscriber
 
 
-def _beat_on_every_poll(lane: _Lane, subscriber: Any) -> None:
-    """Polling is the loop's sign of life, also when there is nothing to consume.
+class _Batch(KafkaAckableMessage):
+    """A delivered batch, whose lane commits its offsets itself."""
 
-    FastStream's own ping stays true after its loop has ended.
+    async def ack(self) -> None:
+        self.committed = AckStatus.ACKED
+
+    async def nack(self) -> None:
+        """Whatever went wrong outside of the lane: all of it comes again."""
+        records = [_record(raw) for raw in self.raw_message]
+        _seek(self.consumer, _first_of(records))
+        self.committed = AckStatus.NACKED
+
+
+class _DrainBeforeRevoke(ConsumerRebalanceListener):  # type: ignore[misc]
+    """The next owner of a partition begins behind what this one has committed."""
+
+    def __init__(self, lane: LaneLoop) -> None:
+        self._lane = lane
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        await self._lane.drain()
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        self._lane.assigned()
+
+
+def _beat_on_every_poll(lane: LaneLoop, subscriber: Any) -> None:
+    """A poll that succeeds is the loop's sign of life, also when there is nothing to consume.
+
+    FastStream's own ping stays true after its loop or aiokafka's coordinator has ended; the first
+    polls no more, the second fails every poll.
     """
+    lane.kafka = subscriber.consumer
     poll = subscriber.consumer.getmany
 
     async def getmany(*arguments: Any, **options: Any) -> Any:
+        polled = await poll(*arguments, **options)
         lane.last_progress = time.monotonic()
-        return await poll(*arguments, **options)
+        return polled
 
     subscriber.consumer.getmany = getmany
+
+
+def _seek(kafka: AIOKafkaConsumer, offsets: Offsets) -> None:
+    """Rewind partitions; one that was given away meanwhile is its new owner's."""
+    assigned = kafka.assignment()
+    for partition, offset in offsets.items():
+        if partition in assigned:
+            kafka.seek(partition, offset)
+
+
+def _first_of(records: Sequence[Record]) -> Offsets:
+    offsets: Offsets = {}
+    for record in records:
+        offsets.setdefault(TopicPartition(record.topic, record.partition), record.offset)
+    return offsets
+
+
+def _next_after(records: Sequence[Record]) -> Offsets:
+    return {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
 
 
 def _record(raw: ConsumerRecord[Any, Any]) -> Record:

@@ -31,6 +31,7 @@ __all__ = [
     "community_clock",
     "dead_letter",
     "deadline",
+    "failed_deadline",
     "idempotency",
     "inbox",
     "metadata",
@@ -103,6 +104,7 @@ dead_letter: Final = Table(
         postgresql_where=text("state = 'open'"),
     ),
     Index("dead_letter_position", "lane", "topic", "partition", "offset", "digest", unique=True),
+    Index("dead_letter_settled", "settled_at", postgresql_where=text("state <> 'open'")),
 )
 
 idempotency: Final = Table(
@@ -115,6 +117,7 @@ idempotency: Final = Table(
     Column("version", BigInteger),
     Column("sequence", BigInteger),
     Column("stored_at", _moment, nullable=False, server_default=func.now()),
+    Index("idempotency_stored", "stored_at"),
 )
 
 community_clock: Final = Table(
@@ -135,6 +138,23 @@ deadline: Final = Table(
     Column("due_at", _moment, nullable=False),
     Index("deadline_due", "due_at"),
     Index("deadline_of_community", "community_id", "due_at"),
+)
+
+failed_deadline: Final = Table(
+    "failed_deadline",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("aggregate_id", Uuid, nullable=False),
+    Column("community_id", Uuid, nullable=False),
+    Column("due_at", _moment, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="open"),
+    Column("stored_at", _moment, nullable=False, server_default=func.now()),
+    Column("settled_at", _moment),
+    Column("author", Text),
+    Column("reason", Text),
+    Index("failed_deadline_settled", "settled_at", postgresql_where=text("state <> 'open'")),
 )
 
 applied_position: Final = Table(

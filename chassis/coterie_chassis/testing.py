@@ -38,7 +38,15 @@ from coterie_contracts.envelope import Event, decode, encode
 from coterie_contracts.model import EventBody
 from coterie_contracts.topics import topic_of
 
-__all__ = ["Harness", "create_database", "event_of", "harness", "person", "until"]
+__all__ = [
+    "Harness",
+    "Trusting",
+    "create_database",
+    "event_of",
+    "harness",
+    "person",
+    "until",
+]
 
 B = TypeVar("B", bound=EventBody)
 ISSUER = "https://issuer.test"
@@ -112,7 +120,7 @@ class StatementCounter:
         return len(self.statements)
 
 
-class _Trusting:
+class Trusting:
     """Takes a principal's JSON for a token: the harness tests rights, not signatures."""
 
     async def verify(self, token: str) -> Principal:
@@ -263,7 +271,7 @@ async def harness(
         **(settings or {}),
     }
     runtime = Runtime(service, service.settings(**values))
-    runtime.verifier = _Trusting()  # type: ignore[assignment]
+    runtime.verifier = Trusting()  # type: ignore[assignment]
     transport = httpx2.ASGITransport(app=runtime.app(), raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://service") as client:
         try:

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, TypeAdapter
 __all__ = ["Impersonal", "Moment", "as_strict_json", "check_storable"]
 
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+_NUMBERS: Final = 2**63
 _FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 _EMAIL: Final = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}", re.IGNORECASE)
@@ -24,13 +25,15 @@ _TELEPHONE: Final = re.compile(r"(?<![\w.+])\+\d(?:[ ().\-/]{0,2}\d){7,14}(?!\w)
 
 
 def check_storable(value: Any) -> None:
-    """Raises `ValueError` where a text of a JSON value, keys included, cannot be stored."""
+    """Raises `ValueError` for what no column holds: in a JSON value's texts, keys and numbers."""
     waiting = [value]
     while waiting:
         match waiting.pop():
             case str(text):
                 if _UNSTORABLE.search(text):
                     raise ValueError("a text holds a null character or half of a surrogate pair")
+            case int(number) if not -_NUMBERS <= number < _NUMBERS:
+                raise ValueError("a number needs more than 64 bits")
             case dict(fields):
                 waiting += [*fields, *fields.values()]
             case list(items) | tuple(items):
@@ -44,6 +47,8 @@ def as_strict_json(kind: Any) -> BeforeValidator:
     wanted: TypeAdapter[Any] = TypeAdapter(kind)
 
     def read(data: Any) -> Any:
+        if isinstance(data, bytes):
+            raise ValueError("this is no JSON")
         check_storable(data)
         try:
             given = json.dumps(data)

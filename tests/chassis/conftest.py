@@ -15,8 +15,7 @@ from . import sample
 
 @pytest.fixture
 async def h(fresh_database: Callable[[Service], Awaitable[str]]) -> AsyncIterator[Harness]:
-    sample.POISON.clear()
-    sample.REFUSED.clear()
+    sample.mend()
     async with harness(sample.service, await fresh_database(sample.service)) as running:
         yield running
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 from sqlalchemy import func, select
 
 from coterie_chassis.auth import Role
+from coterie_chassis.store import Database
 from coterie_chassis.tables import idempotency
 from coterie_chassis.testing import Harness, person
 from coterie_contracts.feedback import FeedbackSubmitted
@@ -142,6 +144,76 @@ async def test_an_oversize_body_is_a_problem_document(h: Harness, community: UUI
     assert answer.status_code == 413
     assert answer.json()["type"] == "urn:coterie:problem:body-too-large"
     assert await notes(h) == 0
+
+
+async def test_an_oversize_event_fails_its_command_and_leaves_nothing(
+    h: Harness, community: UUID
+) -> None:
+    answer = await h.post("/notes", note(community, "huge"), as_=ANN, key="k")
+
+    assert answer.status_code == 413
+    assert answer.json()["type"] == "urn:coterie:problem:event-too-large"
+    assert "900000" in answer.json()["detail"]
+    assert await notes(h) == 0
+    assert await h.published() == []
+
+
+LOSE_IT = """
+CREATE FUNCTION lose_the_connection() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.text LIKE 'lost%' AND nextval('losses') <= 1 THEN
+        PERFORM pg_terminate_backend(pg_backend_pid());
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE SEQUENCE losses;
+CREATE CONSTRAINT TRIGGER lose_the_connection AFTER INSERT ON note
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION lose_the_connection()
+"""
+
+
+@pytest.fixture
+async def losing(h: Harness) -> None:
+    """The first commit of a note that says `lost` loses its connection."""
+    url = h.database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    connection = await asyncpg.connect(url)
+    await connection.execute(LOSE_IT)
+    await connection.close()
+
+
+async def test_a_commit_that_is_lost_is_tried_again_with_a_key(
+    h: Harness, community: UUID, losing: None
+) -> None:
+    answer = await h.post("/notes", note(community, "lost"), as_=ANN, key="k")
+
+    assert answer.status_code == 201
+    assert await notes(h) == 1
+
+
+async def test_a_commit_that_is_lost_is_not_tried_again_without_a_key(
+    h: Harness, community: UUID, losing: None
+) -> None:
+    answer = await h.post("/notes", note(community, "lost"), as_=ANN)
+
+    assert answer.status_code == 503
+    assert answer.json()["type"] == "urn:coterie:problem:outcome-unknown"
+    assert answer.headers["Retry-After"] == "1"
+    assert (await h.post("/notes", note(community, "lost"), as_=ANN)).status_code == 201
+
+
+async def test_a_database_that_is_away_is_503_and_no_defect(
+    h: Harness, community: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = Database("postgresql://nobody@127.0.0.1:1/none", service="sample")
+    monkeypatch.setattr(h.runtime, "database", away)
+
+    for answer in (
+        await h.post("/notes", note(community), as_=ANN),
+        await h.get(f"/communities/{community}/notes", as_=ANN, after=f"{community};1"),
+    ):
+        assert answer.status_code == 503
+        assert answer.json()["type"] == "urn:coterie:problem:temporarily-unavailable"
+        assert answer.headers["Retry-After"] == "1"
 
 
 async def test_an_unknown_community_is_not_found(h: Harness) -> None:

@@ -6,32 +6,16 @@ from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select
 
-from coterie_chassis.cli import drop_letter, redrive_letter
-from coterie_chassis.deadletter import Record
+from coterie_chassis.auth import Role
+from coterie_chassis.deadletter import Limits, Record
 from coterie_chassis.errors import ConfigurationFault, HaltedConsumer
-from coterie_chassis.testing import Harness, event_of, record_of
-from coterie_contracts.envelope import Event
-from coterie_contracts.feedback import FeedbackSubmitted
+from coterie_chassis.redrive import drop_letter, redrive_letter
+from coterie_chassis.testing import Harness, event_of, person, record_of
 from coterie_contracts.member import MemberErased
 
 from . import sample
-
-COMMUNITY = uuid4()
-
-
-def fact(subject: UUID, sequence: int = 1) -> Event[FeedbackSubmitted]:
-    body = FeedbackSubmitted(
-        feedback_id=subject, community_id=COMMUNITY, author_id=uuid4(), objective_id=None
-    )
-    return event_of(body, subject, sequence=sequence)
-
-
-async def heard(h: Harness) -> list[tuple[UUID, int]]:
-    async with h.database.begin() as uow:
-        rows = await uow.rows(select(sample.heard).order_by(sample.heard.c.position))
-    return [(row.subject, row.sequence) for row in rows]
+from .facts import COMMUNITY, fact, heard
 
 
 async def test_an_event_takes_effect_once_however_often_it_comes(h: Harness) -> None:
@@ -69,6 +53,62 @@ async def test_a_refused_event_costs_its_neighbours_nothing(h: Harness) -> None:
     (letter,) = await h.dead_letters()
     assert (letter.event_id, letter.kind) == (events[2].id, "refused")
     assert "not-heard" in letter.error
+
+
+async def test_an_oversize_event_is_a_refusal_of_its_cause_and_no_halt(h: Harness) -> None:
+    events = [fact(uuid4()) for _ in range(5)]
+    sample.HUGE.add(events[3].id)
+
+    await h.deliver(*events)
+
+    assert len(await heard(h)) == 4
+    (letter,) = await h.dead_letters()
+    assert (letter.event_id, letter.kind) == (events[3].id, "refused")
+    assert "event-too-large" in letter.error
+    assert await h.published() == []
+
+
+@pytest.mark.parametrize("defect", ["UNWRITABLE", "CANCELLED"])
+async def test_whatever_an_event_breaks_it_alone_is_set_aside(h: Harness, defect: str) -> None:
+    """A row that no table takes shows at the commit; a leaked cancellation would end the loop."""
+    events = [fact(uuid4()) for _ in range(7)]
+    getattr(sample, defect).add(events[5].id)
+
+    await h.deliver(*events)
+
+    assert {subject for subject, _ in await heard(h)} == {
+        event.subject for event in events if event is not events[5]
+    }
+    (letter,) = await h.dead_letters()
+    assert (letter.event_id, letter.kind) == (events[5].id, "bug")
+
+
+async def test_what_passes_by_itself_makes_no_letter(h: Harness) -> None:
+    events = [fact(uuid4()) for _ in range(3)]
+    sample.PASSING.add(events[1].id)
+
+    with pytest.raises(ConnectionResetError):
+        await h.deliver(*events)
+
+    assert await h.dead_letters() == []
+    sample.mend()
+    await h.deliver(*events)
+    assert len(await heard(h)) == 3
+
+
+async def test_a_community_is_learnt_although_its_first_batch_had_to_come_again(
+    h: Harness,
+) -> None:
+    first = fact(uuid4())
+    sample.PASSING.add(first.id)
+    with pytest.raises(ConnectionResetError):
+        await h.deliver(first)
+    sample.mend()
+
+    await h.deliver(first)
+
+    answer = await h.get(f"/communities/{COMMUNITY}/notes", as_=person("ann", Role.MEMBER))
+    assert answer.status_code == 200
 
 
 async def test_finding_the_culprit_costs_logarithmically_many_statements(h: Harness) -> None:
@@ -198,7 +238,7 @@ def _typed(record: Record, type_: bytes) -> list[tuple[str, bytes | None]]:
 
 async def test_the_lane_halts_at_the_limit_instead_of_draining(h: Harness) -> None:
     prompt = next(lane for lane in h.runtime.lanes if lane.lane == "prompt")
-    prompt._in_total = 3
+    prompt._limits = Limits(in_total=3)
     events = [fact(uuid4()) for _ in range(5)]
     sample.POISON.update(event.id for event in events)
 
@@ -229,3 +269,15 @@ async def test_a_batch_costs_a_constant_number_of_statements(h: Harness, size: i
         await h.deliver(*(fact(uuid4()) for _ in range(size)))
 
     assert counter.count == 5, counter.statements
+
+
+async def test_what_follows_from_a_replayed_event_is_marked_as_replayed(h: Harness) -> None:
+    sample.ECHOING.add(COMMUNITY)
+    original, replayed = fact(uuid4()), replace(fact(uuid4()), replayed=True)
+
+    await h.deliver(original, replayed)
+
+    assert {event.subject: event.replayed for event in await h.published()} == {
+        original.subject: False,
+        replayed.subject: True,
+    }

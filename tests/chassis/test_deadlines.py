@@ -10,9 +10,12 @@ import pytest
 from sqlalchemy import text
 
 from coterie_chassis.auth import Role
+from coterie_chassis.errors import is_transient
 from coterie_chassis.testing import Harness, event_of, person
 from coterie_contracts.community import ClockAdvanced, ClockMode
 from coterie_contracts.feedback import FeedbackSubmitted
+
+from . import sample
 
 ANN = person("ann", Role.MEMBER)
 IMPORTER = person("ann", Role.MEMBER, Role.IMPORTER)
@@ -163,3 +166,150 @@ async def test_cancelling_never_waits_for_a_sweep_that_has_the_deadline(
     async with h.database.begin() as command:
         command.cancel("note.remind", note_id)
     assert await h.sweep(at=datetime.now(UTC) + timedelta(seconds=61)) == 0
+
+
+async def failed(h: Harness) -> list[tuple[UUID, str]]:
+    async with h.database.begin() as uow:
+        rows = await uow.rows(
+            text("SELECT aggregate_id, error FROM failed_deadline WHERE state = 'open' ORDER BY id")
+        )
+    return [(row.aggregate_id, row.error) for row in rows]
+
+
+async def waiting(h: Harness) -> int:
+    async with h.database.begin() as uow:
+        return int((await uow.execute(text("SELECT count(*) FROM deadline"))).scalar_one())
+
+
+async def noted(
+    h: Harness, community: UUID, *seconds: int, at: datetime | None = None
+) -> list[UUID]:
+    caller = IMPORTER if at is not None else ANN
+    answers = [await h.post("/notes", note(community, s), as_=caller, at=at) for s in seconds]
+    return [UUID(answer.json()["note_id"]) for answer in answers]
+
+
+ERRORS = {"KeyError", "IntegrityError", "LeakedCancellation"}
+DEFECTS = {
+    "raises": sample.POISON,
+    "cannot be written": sample.UNWRITABLE,
+    "leaks a cancellation": sample.CANCELLED,
+}
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+@pytest.mark.parametrize("size", [1, 2, 7])
+async def test_a_failing_deadline_holds_up_no_other_on_the_wall_clock(
+    h: Harness, community: UUID, size: int, defect: str
+) -> None:
+    notes = await noted(h, community, *range(60, 60 + size))
+    culprit = notes[size // 2]
+    DEFECTS[defect].add(culprit)
+    later = datetime.now(UTC) + timedelta(seconds=100)
+
+    assert await h.sweep(at=later) == size
+    assert await h.sweep(at=later) == 0
+
+    assert {subject for subject, _ in await reminders(h)} == set(notes) - {culprit}
+    ((aggregate, error),) = await failed(h)
+    assert aggregate == culprit
+    assert error.partition(":")[0].split()[0] in ERRORS
+    assert await waiting(h) == 0
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+async def test_a_failing_deadline_of_a_driven_clock_costs_the_command_nothing(
+    h: Harness, driven: UUID, defect: str
+) -> None:
+    notes = await noted(h, driven, 10, 20, 30, at=LONG_AGO)
+    DEFECTS[defect].add(notes[1])
+
+    answer = await h.post(
+        "/notes", note(driven, 10**6), as_=IMPORTER, at=LONG_AGO + timedelta(minutes=1)
+    )
+
+    assert answer.status_code == 201
+    assert await reminders(h) == [
+        (notes[0], LONG_AGO + timedelta(seconds=10)),
+        (notes[2], LONG_AGO + timedelta(seconds=30)),
+    ]
+    assert [aggregate for aggregate, _ in await failed(h)] == [notes[1]]
+
+
+async def test_a_failing_deadline_of_a_driven_clock_holds_up_no_sweep(
+    h: Harness, driven: UUID
+) -> None:
+    notes = await noted(h, driven, 10, 20, at=LONG_AGO)
+    sample.POISON.add(notes[0])
+    now = LONG_AGO + timedelta(hours=1)
+    body = ClockAdvanced(community_id=driven, mode=ClockMode.DRIVEN, now=now)
+    await h.deliver(event_of(body, driven, at=now, clock=ClockMode.DRIVEN))
+
+    assert await h.sweep() == 2
+
+    assert [subject for subject, _ in await reminders(h)] == [notes[1]]
+    assert [aggregate for aggregate, _ in await failed(h)] == [notes[0]]
+
+
+@pytest.mark.parametrize("on", ["wall", "driven"])
+async def test_what_passes_by_itself_is_tried_again_and_not_set_aside(
+    h: Harness, community: UUID, driven: UUID, on: str
+) -> None:
+    where, at = (community, None) if on == "wall" else (driven, LONG_AGO)
+    (note_id,) = await noted(h, where, 60, at=at)
+    if at is not None:
+        now = LONG_AGO + timedelta(hours=1)
+        body = ClockAdvanced(community_id=driven, mode=ClockMode.DRIVEN, now=now)
+        await h.deliver(event_of(body, driven, at=now, clock=ClockMode.DRIVEN))
+    sample.PASSING.add(note_id)
+    later = datetime.now(UTC) + timedelta(seconds=61)
+
+    with pytest.raises(ConnectionResetError) as passing:
+        await h.sweep(at=later)
+
+    assert is_transient(passing.value)
+    assert await waiting(h) == 1
+    sample.mend()
+    assert await h.sweep(at=later) == 1
+    assert await failed(h) == []
+    assert len(await reminders(h)) == 1
+
+
+async def test_a_redriven_deadline_is_stamped_with_its_own_time(h: Harness, driven: UUID) -> None:
+    (note_id,) = await noted(h, driven, 10, at=LONG_AGO)
+    sample.POISON.add(note_id)
+    await noted(h, driven, 10**6, at=LONG_AGO + timedelta(days=1))
+    async with h.database.begin() as uow:
+        id_ = (await uow.execute(text("SELECT id FROM failed_deadline"))).scalar_one()
+    assert not await h.runtime.sweeper.redrive(h.database, id_)
+    sample.mend()
+
+    assert await h.runtime.sweeper.redrive(h.database, id_)
+
+    assert await reminders(h) == [(note_id, LONG_AGO + timedelta(seconds=10))]
+    assert await failed(h) == []
+    assert not await h.runtime.sweeper.redrive(h.database, id_), "it takes effect once"
+
+
+async def test_a_deadline_of_a_kind_that_is_not_known_here_is_left_to_who_knows_it(
+    h: Harness, community: UUID, driven: UUID
+) -> None:
+    async with h.database.begin() as uow:
+        uow.schedule("newer.kind", community, community, uow.now - timedelta(days=1))
+        uow.schedule("newer.kind", driven, driven, LONG_AGO - timedelta(days=1))
+
+    assert await h.sweep() == 0
+    await noted(h, driven, 10**6, at=LONG_AGO + timedelta(days=1))
+
+    assert await waiting(h) == 3
+
+
+async def test_a_query_acts_on_no_deadline(h: Harness, driven: UUID) -> None:
+    await noted(h, driven, 10, at=LONG_AGO)
+    now = LONG_AGO + timedelta(hours=1)
+    body = ClockAdvanced(community_id=driven, mode=ClockMode.DRIVEN, now=now)
+    await h.deliver(event_of(body, driven, at=now, clock=ClockMode.DRIVEN))
+
+    assert (await h.get(f"/communities/{driven}/notes", as_=ANN)).status_code == 200
+
+    assert await waiting(h) == 1

@@ -2,100 +2,27 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Protocol
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
-from pydantic import SecretStr
-from sqlalchemy import select, text
+from sqlalchemy import text
 
-from coterie_chassis.decisions import Cause, Draft
-from coterie_chassis.service import Runtime, Service
-from coterie_chassis.settings import ChassisSettings
-from coterie_chassis.store import Database, UnitOfWork
+from coterie_chassis.service import Service
 from coterie_chassis.testing import until
-from coterie_contracts.feedback import FeedbackSubmitted
 
 from . import sample
+from .platform import Broker, Platform, true
 
 pytestmark = pytest.mark.usefixtures("topics")
-
-
-class Broker(Protocol):
-    bootstrap: str
-
-
-class Platform:
-    """Instances of the sample service on one database and one broker."""
-
-    def __init__(self, url: str, broker: Broker) -> None:
-        self.community = uuid4()
-        self.settings = ChassisSettings(
-            database_url=SecretStr(url),
-            kafka_bootstrap=broker.bootstrap,
-            kafka_group_prefix=f"test-{uuid4().hex[:8]}",
-            jwks="unused",
-            token_issuer="unused",
-            kafka_fetch_max_wait_ms=20,
-        )
-        self.database = Database(url, service="sample")
-
-    @asynccontextmanager
-    async def instance(self) -> AsyncIterator[Runtime]:
-        runtime = Runtime(sample.service, self.settings)
-        async with runtime.lifespan(None):  # type: ignore[arg-type] - the app is not used
-            yield runtime
-
-    def fact(self, uow: UnitOfWork, subject: UUID, sequence: int) -> None:
-        cause = Cause(
-            id=uuid4(),
-            actor="system",
-            at=uow.now,
-            recorded_at=uow.now,
-            correlation_id=uuid4(),
-            community_id=self.community,
-        )
-        body = FeedbackSubmitted(
-            feedback_id=subject,
-            community_id=self.community,
-            author_id=subject,
-            objective_id=None,
-        )
-        uow.publish(cause, Draft(subject, body, sequence))
-
-    async def publish(self, subject: UUID, sequence: int) -> None:
-        async with self.database.begin() as uow:
-            self.fact(uow, subject, sequence)
-
-    async def heard(self, subjects: set[UUID]) -> dict[UUID, list[int]]:
-        order = defaultdict(list)
-        async with self.database.begin() as uow:
-            rows = await uow.rows(select(sample.heard).order_by(sample.heard.c.position))
-        for row in rows:
-            if row.subject in subjects:
-                order[row.subject].append(row.sequence)
-        return order
-
-    async def waiting(self) -> int:
-        async with self.database.begin() as uow:
-            return int((await uow.execute(text("SELECT count(*) FROM outbox"))).scalar_one())
-
-    async def archived(self) -> int:
-        async with self.database.begin() as uow:
-            query = text("SELECT count(*) FROM outbox_archive")
-            return int((await uow.execute(query)).scalar_one())
 
 
 @pytest.fixture
 async def platform(
     fresh_database: Callable[[Service], Awaitable[str]], any_kafka: Broker
 ) -> AsyncIterator[Platform]:
-    sample.POISON.clear()
-    sample.REFUSED.clear()
-    platform = Platform(await fresh_database(sample.service), any_kafka)
+    sample.mend()
+    platform = Platform(await fresh_database(sample.service), any_kafka.bootstrap)
     yield platform
     await platform.database.close()
 
@@ -141,11 +68,11 @@ async def test_a_late_commit_is_sent_although_its_row_has_a_lower_id(platform: P
 async def test_one_instance_leads_and_another_takes_over(platform: Platform) -> None:
     first, second = uuid4(), uuid4()
     async with platform.instance() as survivor:
-        await until(lambda: _is(lambda: survivor.relay.leading))
+        await until(lambda: true(lambda: survivor.relay.leading))
         survivor.relay.stop()
-        await until(lambda: _is(lambda: not survivor.relay.leading))
+        await until(lambda: true(lambda: not survivor.relay.leading))
         async with platform.instance() as successor:
-            await until(lambda: _is(lambda: successor.relay.leading))
+            await until(lambda: true(lambda: successor.relay.leading))
             await platform.publish(first, 1)
             await platform.publish(second, 1)
 
@@ -226,20 +153,17 @@ async def test_a_working_service_is_live_and_ready(
 
 async def test_a_consumer_whose_loop_has_ended_shows_no_progress(platform: Platform) -> None:
     async with platform.instance() as runtime:
+        await until(lambda: true(lambda: runtime.subscriptions is not None))
         subscriptions = runtime.subscriptions
         assert subscriptions is not None
-        await until(lambda: _is(lambda: subscriptions.stuck_for() < 0.5))
+        await until(lambda: true(lambda: subscriptions.stuck_for() < 0.5))
 
         for subscriber in subscriptions.broker.subscribers:
             for task in subscriber.tasks:
                 task.cancel()
 
-        await until(lambda: _is(lambda: subscriptions.stuck_for() > 1.5))
+        await until(lambda: true(lambda: subscriptions.stuck_for() > 1.5))
         assert await subscriptions.ping(), "the ping alone would not tell"
-
-
-async def _is(check: Callable[[], bool]) -> bool:
-    return check()
 
 
 async def _is_zero(count: Callable[[], Awaitable[int]]) -> bool:

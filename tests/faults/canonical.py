@@ -93,6 +93,9 @@ CHASSIS: Final[Listed] = {
     "idempotency": Compared({"stored_at": _WALL}),
     "community_clock": _WHOLE,
     "deadline": _WHOLE,
+    "failed_deadline": Compared(
+        {"id": "an identity column", "stored_at": _WALL, "settled_at": _WALL}
+    ),
     "applied_position": _WHOLE,
     "republish_request": Excluded("what operators asked for, and no effect of events"),
 }

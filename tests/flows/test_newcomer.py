@@ -118,7 +118,7 @@ def test_the_platform_stays_up_with_that_community_and_its_requests_work_as_prin
         for command in (*commands, f"{COTERIE} service recognition redrive list --data data"):
             told = newcomer.run("sh", "-c", command)
             assert told.returncode == 0, command + told.stdout + told.stderr
-        assert told.stdout == "0 open\n"
+        assert told.stdout == "0 open, 0 deadlines\n"
     finally:
         up.send_signal(signal.SIGINT)
         up.wait(60)

@@ -171,6 +171,7 @@ class Platform:
             "COTERIE_TOKEN_AUDIENCE": AUDIENCE,
             # The data may meet a broker next time that has none of it.
             "COTERIE_ARCHIVE_RETENTION_DAYS": "0",
+            "COTERIE_INBOX_RETENTION_DAYS": "0",
             "COTERIE_REFILL_ON_START": "true" if self._refill else "false",
             "COTERIE_LOG_LEVEL": os.environ.get("COTERIE_LOG_LEVEL", "INFO"),
         }

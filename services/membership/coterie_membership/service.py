@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from coterie_chassis.outbox import CurrentState
 from coterie_chassis.service import Service
+from coterie_contracts.member import MemberContact
 from coterie_membership import handlers, store
 from coterie_membership.api import APIS
 from coterie_membership.settings import MembershipSettings
@@ -17,6 +19,7 @@ service = Service(
         handlers.end_suspensions,
         handlers.expire_evidence,
     ],
+    current_state=[CurrentState(MemberContact.topic, store.current_contacts)],
     metadata=store.metadata,
     migrations="coterie_membership.migrations",
     circle=False,

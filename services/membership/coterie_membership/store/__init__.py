@@ -6,6 +6,7 @@ its own, because whoever changes an application, a member or an invitation holds
 community. So no command waits for a deadline: it sets those of what it has just made.
 """
 
+from coterie_membership.store.contacts import current_contacts
 from coterie_membership.store.invitations import (
     invitation_by_id,
     invitation_by_token,
@@ -54,6 +55,7 @@ __all__ = [
     "begin",
     "community",
     "community_by_id",
+    "current_contacts",
     "erased",
     "erased_application",
     "erased_from",

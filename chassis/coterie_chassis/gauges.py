@@ -1,0 +1,68 @@
+"""What is measured by looking now and then, because no deed of its own records it.
+
+A look costs three short statements, of which none grows with history, and is taken only where
+somebody reads metrics.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import text
+
+from coterie_chassis import telemetry
+from coterie_chassis.telemetry import Telemetry
+from coterie_contracts.topics import Lane
+
+if TYPE_CHECKING:
+    from coterie_chassis.relay import Relay
+    from coterie_chassis.store import Database
+    from coterie_chassis.subscriptions import Subscriptions
+
+__all__ = ["EVERY_S", "look"]
+
+EVERY_S: Final = 10.0
+_DEEPEST: Final = 100_000
+
+
+async def look(
+    measured: Telemetry, database: Database, relay: Relay, subscriptions: Subscriptions | None
+) -> None:
+    """Measure outbox, dead letters, failed deadlines, leadership and every lane once."""
+    async with database.begin() as uow:
+        outbox = (await uow.execute(_OUTBOX, {"deepest": _DEEPEST})).one()
+        letters = {row.lane: row for row in await uow.rows(_LETTERS)}
+        deadlines = (await uow.execute(_DEADLINES)).scalar_one()
+    age = 0.0
+    if outbox.recorded is not None:
+        age = (uow.now - datetime.fromisoformat(outbox.recorded)).total_seconds()
+    measured.record(telemetry.OUTBOX_DEPTH, outbox.depth)
+    measured.record(telemetry.OUTBOX_AGE, max(age, 0.0))
+    measured.record(telemetry.FAILED_DEADLINES_OPEN, deadlines)
+    measured.record(telemetry.RELAY_LEADING, int(relay.leading))
+    for lane in Lane:
+        row = letters.get(lane)
+        measured.record(telemetry.DEAD_LETTERS_OPEN, row.open if row else 0, lane=lane.value)
+        measured.record(telemetry.PARKED_KEYS, row.keys if row else 0, lane=lane.value)
+    for state in subscriptions.lanes if subscriptions is not None else ():
+        lane_name = state.consumer.lane.value
+        measured.record(telemetry.CONSUMER_HALTED, int(state.halted is not None), lane=lane_name)
+        behind = state.records_behind()
+        measured.record(telemetry.CONSUMER_LAG_EVENTS, behind, lane=lane_name)
+        latest = state.consumer.latest_recorded or state.since
+        seconds = max((uow.now - latest).total_seconds(), 0.0) if behind else 0.0
+        measured.record(telemetry.CONSUMER_LAG_SECONDS, seconds, lane=lane_name)
+
+
+_OUTBOX: Final = text(
+    "SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT :deepest) AS counted) AS depth, "
+    "(SELECT header.value ->> 1 FROM (SELECT headers FROM outbox ORDER BY id LIMIT 1) AS oldest, "
+    "jsonb_array_elements(oldest.headers) AS header(value) "
+    "WHERE header.value ->> 0 = 'ce_recordedtime') AS recorded"
+)
+_LETTERS: Final = text(
+    "SELECT lane, count(*) AS open, count(DISTINCT subject) AS keys "
+    "FROM dead_letter WHERE state = 'open' GROUP BY lane"
+)
+_DEADLINES: Final = text("SELECT count(*) FROM failed_deadline WHERE state = 'open'")

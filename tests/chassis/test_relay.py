@@ -1,0 +1,292 @@
+"""Whoever stops where, no event of a key is delivered for the first time before an earlier one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import psutil
+import pytest
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from sqlalchemy import text
+
+from coterie_chassis import relay as relaying
+from coterie_chassis.decisions import Cause, Draft
+from coterie_chassis.outbox import CurrentState
+from coterie_chassis.relay import Relay
+from coterie_chassis.service import Service
+from coterie_chassis.store import UnitOfWork
+from coterie_chassis.testing import until
+from coterie_contracts.envelope import decode
+from coterie_contracts.feedback import FeedbackSubmitted
+from coterie_contracts.member import MemberContact
+from coterie_local.embedded_kafka import EmbeddedKafka
+
+from . import sample
+from .platform import Broker, Platform, true
+from .stopping import STEPS
+
+KEYS, BATCH = 5, 10
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+async def platform(
+    fresh_database: Callable[[Service], Awaitable[str]], any_kafka: Broker, topics: int
+) -> AsyncIterator[Platform]:
+    sample.mend()
+    url = await fresh_database(sample.service)
+    platform = Platform(url, any_kafka.bootstrap, relay_batch_size=BATCH)
+    yield platform
+    await platform.database.close()
+
+
+@pytest.fixture
+def frozen_broker(tmp_path: Path) -> Iterator[EmbeddedKafka]:
+    """A broker of the test's own, to be stopped in the middle."""
+    broker = EmbeddedKafka(tmp_path / "kafka", partitions=2)
+    broker.start()
+    yield broker
+    assert broker.pid is not None
+    os.kill(broker.pid, signal.SIGCONT)
+    broker.stop()
+
+
+async def publish(platform: Platform, keys: set[UUID], sequences: range) -> None:
+    for sequence in sequences:
+        async with platform.database.begin() as uow:
+            for key in sorted(keys):
+                platform.fact(uow, key, sequence)
+
+
+@asynccontextmanager
+async def leading(platform: Platform) -> AsyncIterator[Relay]:
+    """A relay alone, from when it leads."""
+    relay = Relay(platform.database, platform.settings)
+    run = asyncio.create_task(relay.run())
+    try:
+        await until(lambda: true(lambda: relay.leading))
+        yield relay
+    finally:
+        relay.stop()
+        await run
+
+
+async def delivered(platform: Platform, keys: set[UUID]) -> dict[UUID, list[int]]:
+    """Sequences of each key as the topic holds them, repeats included."""
+    found: dict[UUID, list[int]] = defaultdict(list)
+    async for record in whole_topic(platform, FeedbackSubmitted.topic):
+        event = decode(record.topic, record.headers, record.value)
+        if event.subject in keys:
+            found[event.subject].append(event.sequence or 0)
+    return found
+
+
+async def whole_topic(platform: Platform, topic: str) -> AsyncIterator[ConsumerRecord]:
+    """All that it holds now, partition by partition."""
+    bootstrap = platform.settings.kafka_bootstrap
+    async with AIOKafkaConsumer(
+        topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest"
+    ) as consumer:
+        ends = await consumer.end_offsets(consumer.assignment())
+        for partition, end in ends.items():
+            while await consumer.position(partition) < end:
+                for records in (await consumer.getmany(partition, timeout_ms=200)).values():
+                    for record in records:
+                        yield record
+
+
+def first_deliveries(sequences: list[int]) -> list[int]:
+    return list(dict.fromkeys(sequences))
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_leader_stopped_at_any_step_disturbs_no_order(
+    platform: Platform, step: str
+) -> None:
+    """Stopped for longer than its session lives, replaced, and woken while another leads."""
+    keys = {uuid4() for _ in range(KEYS)}
+    await publish(platform, keys, range(1, 9))
+    if step == "refilling":
+        async with leading(platform):
+            await until(lambda: _none_waits(platform))
+        async with platform.database.begin() as uow:
+            await uow.execute(text("INSERT INTO republish_request DEFAULT VALUES"))
+        await publish(platform, keys, range(9, 11))
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.chassis.stopping", step),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, **platform.environment()},
+        cwd=ROOT,
+    )
+    try:
+        await until(lambda: true(lambda: _is_stopped(child.pid)))
+        assert await platform.waiting() > 0, "it was stopped in the middle"
+        async with leading(platform):
+            await publish(platform, keys, range(11 if step == "refilling" else 9, 13))
+            await until(lambda: _none_waits(platform))
+            child.send_signal(signal.SIGCONT)
+            assert child.stdout is not None
+            async with asyncio.timeout(30):
+                assert await child.stdout.readline() == b"does not lead\n"
+            await publish(platform, keys, range(13, 15))
+            await until(lambda: _none_waits(platform))
+    finally:
+        child.kill()
+        await child.wait()
+
+    found = await delivered(platform, keys)
+    assert {key: first_deliveries(found[key]) for key in keys} == {
+        key: list(range(1, 15)) for key in keys
+    }
+    if step != "refilling":
+        repeats = sum(len(found[key]) - 14 for key in keys)
+        assert repeats <= 2 * BATCH, "only what was under way at the stop comes twice"
+
+
+async def _none_waits(platform: Platform) -> bool:
+    return await platform.waiting() == 0
+
+
+def _is_stopped(pid: int) -> bool:
+    return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+
+
+async def test_a_leader_that_loses_its_lock_aborts_what_it_is_sending(
+    fresh_database: Callable[[Service], Awaitable[str]], frozen_broker: EmbeddedKafka
+) -> None:
+    platform = Platform(await fresh_database(sample.service), frozen_broker.bootstrap)
+    keys = {uuid4()}
+    async with leading(platform) as relay:
+        await publish(platform, keys, range(1, 3))
+        await until(lambda: _none_waits(platform))
+        assert frozen_broker.pid is not None
+        os.kill(frozen_broker.pid, signal.SIGSTOP)
+        await publish(platform, keys, range(3, 5))
+        await until(lambda: true(lambda: _sending() != []))
+
+        async with platform.database.begin() as uow:
+            await uow.execute(text(END_LEADERSHIP))
+
+        await until(lambda: true(lambda: not relay.leading), within_s=5)
+        await until(lambda: true(lambda: _sending() == []), within_s=10)
+        assert await platform.waiting() == 2, "what was not acknowledged is still to be sent"
+        os.kill(frozen_broker.pid, signal.SIGCONT)
+        await until(lambda: _none_waits(platform))
+
+    assert first_deliveries((await delivered(platform, keys))[next(iter(keys))]) == [1, 2, 3, 4]
+    await platform.database.close()
+
+
+def _sending() -> list[asyncio.Task[object]]:
+    """Batches under way."""
+    return [
+        task
+        for task in asyncio.all_tasks()
+        if getattr(task.get_coro(), "__qualname__", "") == Relay._send.__qualname__
+    ]
+
+
+def _senders() -> int:
+    """Background tasks of producers."""
+    return sum(
+        getattr(task.get_coro(), "__qualname__", "") == "Sender._sender_routine"
+        for task in asyncio.all_tasks()
+    )
+
+
+END_LEADERSHIP = """
+SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted
+AND objid = 7203553 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+async def test_a_leader_whose_lock_is_not_proven_for_as_long_as_it_may_last_sends_nothing(
+    platform: Platform,
+) -> None:
+    async with leading(platform) as relay:
+        relay._check_lock()
+        relay._proven_at -= relaying._LEASE_S + 0.1
+        with pytest.raises(relaying.LostLeadership):
+            relay._check_lock()
+
+
+async def test_a_producer_that_failed_is_replaced_by_a_new_one(
+    fresh_database: Callable[[Service], Awaitable[str]],
+    frozen_broker: EmbeddedKafka,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relaying, "_SEND_TIMEOUT_S", 0.5)
+    platform = Platform(await fresh_database(sample.service), frozen_broker.bootstrap)
+    keys = {uuid4(), uuid4()}
+    before = _senders()
+    async with leading(platform) as relay:
+        await publish(platform, keys, range(1, 3))
+        await until(lambda: _none_waits(platform))
+        assert frozen_broker.pid is not None
+        os.kill(frozen_broker.pid, signal.SIGSTOP)
+        await publish(platform, keys, range(3, 6))
+
+        await until(lambda: true(lambda: not relay.leading))
+        os.kill(frozen_broker.pid, signal.SIGCONT)
+        await until(lambda: _none_waits(platform))
+        assert _senders() == before + 1, "the old producer is gone for good"
+
+    assert _senders() == before
+    found = await delivered(platform, keys)
+    assert {key: first_deliveries(found[key]) for key in keys} == {
+        key: [1, 2, 3, 4, 5] for key in keys
+    }
+    await platform.database.close()
+
+
+async def test_a_refill_tells_compacted_topics_from_current_state_tombstones_included(
+    platform: Platform,
+) -> None:
+    members = sorted(uuid4() for _ in range(25))
+    erased = set(members[::5])
+
+    async def page(uow: UnitOfWork, after: UUID | None) -> list[tuple[Cause, Draft]]:
+        cause = Cause(
+            id=uuid4(), actor="system", at=uow.now, recorded_at=uow.now, correlation_id=uuid4()
+        )
+        following = [m for m in members if after is None or m > after][:10]
+        return [(cause, _contact(member, erased=member in erased)) for member in following]
+
+    state = CurrentState(topic=MemberContact.topic, page=page)
+    relay = Relay(platform.database, platform.settings, [state])
+    async with platform.database.begin() as uow:
+        asked = (await uow.execute(text(ASK))).scalar_one()
+    run = asyncio.create_task(relay.run())
+
+    async def served() -> bool:
+        async with platform.database.begin() as uow:
+            query = text("SELECT sent FROM republish_request WHERE id = :id")
+            return (await uow.execute(query, {"id": asked})).scalar_one() == len(members)
+
+    await until(served)
+    relay.stop()
+    await run
+
+    records = whole_topic(platform, MemberContact.topic)
+    told = {UUID(record.key.decode()): record.value async for record in records}
+    values = {member: told[member] for member in members}
+    assert {member for member, value in values.items() if value is None} == erased
+    assert await platform.waiting() == 0
+    assert await platform.archived() == 0
+
+
+ASK = "INSERT INTO republish_request DEFAULT VALUES RETURNING id"
+
+
+def _contact(member: UUID, *, erased: bool) -> Draft:
+    body = MemberContact(member_id=member, community_id=uuid4(), email="ann@example.org")
+    return Draft(member, body, tombstone=erased)

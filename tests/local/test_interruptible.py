@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from coterie_local.interruptible import Interruptible
+from coterie_local.interruptible import Interruptible, uninterrupted
 
 
 class Destroyed:
@@ -51,3 +51,35 @@ def test_handlers_are_put_back(number: signal.Signals) -> None:
         assert signal.getsignal(number) is not before
         signal.raise_signal(number)
     assert signal.getsignal(number) is before
+
+
+def test_a_signal_waits_for_the_end_of_what_must_not_be_interrupted() -> None:
+    reached: list[str] = []
+    with Interruptible():
+        with uninterrupted():
+            signal.raise_signal(signal.SIGTERM)
+            reached.append("the end of the part")
+        reached.append("after the part")
+    assert reached == ["the end of the part"]
+
+
+def test_a_part_that_fails_of_the_same_interrupt_ends_the_block_in_order() -> None:
+    with Interruptible(), uninterrupted():
+        signal.raise_signal(signal.SIGINT)
+        raise RuntimeError("its process got the same Ctrl-C")
+
+
+def test_a_part_that_fails_by_itself_is_told() -> None:
+    with pytest.raises(RuntimeError, match="by itself"), Interruptible(), uninterrupted():
+        raise RuntimeError("by itself")
+
+
+def test_what_a_part_makes_of_an_interrupt_counts_as_the_interrupt() -> None:
+    def part() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise OSError("cut off") from None
+
+    with Interruptible():
+        part()

@@ -5,6 +5,7 @@ The four services are stand-ins here, so that these tests are about processes al
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import subprocess
@@ -75,6 +76,15 @@ def processes(
 @pytest.fixture
 def options(tmp_path: Path, processes: object) -> Options:
     return Options(data=tmp_path / "data", partitions=1)
+
+
+def _arguments(found: list[psutil.Process]) -> set[str]:
+    """All arguments of all of them; one that ended meanwhile has none."""
+    arguments: set[str] = set()
+    for one in found:
+        with contextlib.suppress(psutil.Error):
+            arguments |= set(one.cmdline())
+    return arguments
 
 
 def _eventually(condition: Callable[[], bool], *, within_s: float = 20.0) -> bool:
@@ -210,6 +220,19 @@ def test_a_signal_ends_the_command_in_order(
     assert _eventually(lambda: running_in(data) is not None)
     up.send_signal(number)
     said, _ = up.communicate(timeout=30)
+    assert up.returncode == 0
+    assert said.rstrip().endswith("stopped; nothing was left running")
+    assert processes() == []
+
+
+def test_a_signal_while_the_database_is_made_waits_for_its_processes(
+    tmp_path: Path, processes: Callable[[], list[psutil.Process]]
+) -> None:
+    command = [str(COTERIE), "up", "--empty", "--data", str(tmp_path / "data")]
+    up = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert _eventually(lambda: "--boot" in _arguments(processes()))
+    up.send_signal(signal.SIGTERM)
+    said, _ = up.communicate(timeout=60)
     assert up.returncode == 0
     assert said.rstrip().endswith("stopped; nothing was left running")
     assert processes() == []

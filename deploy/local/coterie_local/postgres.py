@@ -25,6 +25,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from coterie_local.blocking import block_on
+from coterie_local.interruptible import uninterrupted
 from coterie_local.processes import Child, LocalFault, start, wait_until
 from coterie_local.secrets_store import Secrets
 
@@ -92,19 +93,8 @@ class EmbeddedPostgres:
         """
         self.data.mkdir(parents=True, exist_ok=True)
         self._refuse_if_in_use()
-        try:
-            wheel = _wheel(self._cluster)
-            user = _unprivileged_user(wheel, self.data)
-            wheel.ensure_pgdata_inited()
-        except (subprocess.CalledProcessError, RuntimeError) as error:
-            refused = isinstance(error, subprocess.CalledProcessError)
-            why = "it is neither empty nor whole" if refused else str(error)
-            raise LocalFault(
-                f"{self._cluster} is not this PostgreSQL's ({why}): put its data back, or pass "
-                "another --data"
-            ) from None
-        if not self._secrets.has(SUPERUSER):
-            self._protect(wheel, user)
+        with uninterrupted():
+            wheel, user = self._prepare()
         (self._cluster / "pg_hba.conf").write_text(_RULES)
         self._socket_folder = self._choose_socket_folder()
         if user is not None and self._socket_folder != self._cluster:
@@ -155,6 +145,23 @@ class EmbeddedPostgres:
                 )
             time.sleep(_POLL_S)
         (self._cluster / "postmaster.pid").unlink(missing_ok=True)
+
+    def _prepare(self) -> tuple[PostgresServer, str | None]:
+        """Create the cluster where there is none; what runs it, and as whom."""
+        try:
+            wheel = _wheel(self._cluster)
+            user = _unprivileged_user(wheel, self.data)
+            wheel.ensure_pgdata_inited()
+        except (subprocess.CalledProcessError, RuntimeError) as error:
+            refused = isinstance(error, subprocess.CalledProcessError)
+            why = "it is neither empty nor whole" if refused else str(error)
+            raise LocalFault(
+                f"{self._cluster} is not this PostgreSQL's ({why}): put its data back, or pass "
+                "another --data"
+            ) from None
+        if not self._secrets.has(SUPERUSER):
+            self._protect(wheel, user)
+        return wheel, user
 
     def _protect(self, wheel: PostgresServer, user: str | None) -> None:
         """Give the superuser a password, in single-user mode, before anybody can connect."""

@@ -59,6 +59,8 @@ __all__ = ["Periodic", "Runtime", "Service", "periodic"]
 _log = logging.getLogger(__name__)
 _STUCK_AFTER_S: Final = 60.0
 _SWEEP_EVERY_S: Final = 1.0
+_LATEST_SWEEP_S: Final = 30.0
+_LOOK_AGAIN_S: Final = 0.05
 _MAINTAIN_EVERY_S: Final = 3_600.0
 _SUBSCRIBE_AGAIN_S: Final = 5.0
 
@@ -239,12 +241,29 @@ class Runtime:
 
     async def _sweep_for_ever(self) -> None:
         while True:
+            await self._until_log_is_applied()
             await _guarded("deadlines", self.sweeper.sweep(self.database))
             self.sweeper.last_progress = time.monotonic()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_SWEEP_EVERY_S):
                     await self._sweep_soon.wait()
             self._sweep_soon.clear()
+
+    async def _until_log_is_applied(self) -> None:
+        """Let what the log holds already come before a deadline that passed meanwhile.
+
+        After an outage an answer that came in time would be reminded of. Deadlines wait for this
+        30 s at most: they do not need Kafka.
+        """
+        as_of, latest = time.time(), time.monotonic() + _LATEST_SWEEP_S
+        while not self._has_applied(as_of) and time.monotonic() < latest:
+            self.sweeper.last_progress = time.monotonic()
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+    def _has_applied(self, as_of: float) -> bool:
+        if self.subscriptions is None:
+            return not any(lane.topics for lane in self.lanes)
+        return self.subscriptions.have_applied(as_of)
 
     async def _maintain_for_ever(self) -> None:
         while True:

@@ -65,6 +65,7 @@ class LaneLoop:
         self.since = datetime.now(UTC)
         self.last_progress = time.monotonic()
         self.halted: str | None = None
+        self._applied_as_of = 0.0
         self.kafka: AIOKafkaConsumer | None = None
         self._telemetry = Telemetry(service)
         self._largest = settings.batch_size
@@ -102,6 +103,24 @@ class LaneLoop:
         """A new assignment begins at what is committed."""
         self._next.clear()
         self._draining.clear()
+
+    def polled(self, count: int) -> None:
+        """A poll that succeeded is the loop's sign of life, also when it found nothing.
+
+        What the broker had told until then is applied if it found nothing.
+        """
+        self.last_progress = time.monotonic()
+        if count == 0 and self.kafka is not None:
+            heard = map(self.kafka.last_poll_timestamp, self.kafka.assignment())
+            milliseconds = min((at or 0 for at in heard), default=time.time() * 1_000)
+            self._applied_as_of = milliseconds / 1_000
+
+    def has_applied(self, as_of: float) -> bool:
+        """Whether it has applied what its partitions held at `as_of` (a `time.time()`).
+
+        A halted lane has as much as it will have.
+        """
+        return self._applied_as_of > as_of or self.halted is not None
 
     def records_behind(self) -> int:
         """Records of the assigned partitions that are not applied, as far as the broker told."""
@@ -204,6 +223,10 @@ class Subscriptions:
         now = time.monotonic()
         return max((now - lane.last_progress for lane in self.lanes), default=0.0)
 
+    def have_applied(self, as_of: float) -> bool:
+        """Whether every lane has applied what its partitions held at `as_of`."""
+        return all(lane.has_applied(as_of) for lane in self.lanes)
+
     async def _check_topics(self) -> None:
         """aiokafka would wait 40 s for each topic that is not there, and not name it."""
         client = AIOKafkaClient(bootstrap_servers=self._settings.kafka_bootstrap)
@@ -293,7 +316,7 @@ class _DrainBeforeRevoke(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 def _beat_on_every_poll(lane: LaneLoop, subscriber: Any) -> None:
-    """A poll that succeeds is the loop's sign of life, also when there is nothing to consume.
+    """Have the lane hear of each poll that succeeds.
 
     FastStream's own ping stays true after its loop or aiokafka's coordinator has ended; the first
     polls no more, the second fails every poll.
@@ -303,7 +326,7 @@ def _beat_on_every_poll(lane: LaneLoop, subscriber: Any) -> None:
 
     async def getmany(*arguments: Any, **options: Any) -> Any:
         polled = await poll(*arguments, **options)
-        lane.last_progress = time.monotonic()
+        lane.polled(len(polled))
         return polled
 
     subscriber.consumer.getmany = getmany

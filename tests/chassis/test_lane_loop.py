@@ -42,7 +42,7 @@ class Bench:
         self.committed: list[Offsets] = []
         consumer: Any = SimpleNamespace(lane=Lane.PROMPT, apply=self.apply)
         self.lane = LaneLoop("sample", consumer, SETTINGS)
-        clock = SimpleNamespace(monotonic=lambda: self.now)
+        clock = SimpleNamespace(monotonic=lambda: self.now, time=lambda: self.now)
         monkeypatch.setattr(subscriptions, "time", clock)
         monkeypatch.setattr(subscriptions, "_FIRST_PAUSE_S", 0.001)
         monkeypatch.setattr(subscriptions, "_LONGEST_PAUSE_S", 0.001)
@@ -175,3 +175,22 @@ async def test_a_draining_lane_finishes_its_piece_and_begins_no_other(bench: Ben
     assert len(await bench.take(records(5))) == 5, "until partitions are assigned anew"
     bench.lane.assigned()
     assert await bench.take(records(5)) == []
+
+
+async def test_a_lane_knows_until_when_it_has_applied_what_the_broker_told(bench: Bench) -> None:
+    told = {T: 5_000, U: 7_000}
+    bench.lane.kafka = SimpleNamespace(assignment=lambda: set(told), last_poll_timestamp=told.get)
+
+    bench.lane.polled(3)
+    assert not bench.lane.has_applied(4.0), "three records are on their way"
+    bench.lane.polled(0)
+    assert bench.lane.has_applied(4.0)
+    assert not bench.lane.has_applied(6.0), "one partition was not heard of since"
+
+
+async def test_a_partition_never_heard_of_may_hold_anything(bench: Bench) -> None:
+    bench.lane.kafka = SimpleNamespace(assignment=lambda: {T}, last_poll_timestamp=lambda _: None)
+
+    bench.lane.polled(0)
+
+    assert not bench.lane.has_applied(1.0)

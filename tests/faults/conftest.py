@@ -16,7 +16,7 @@ def season(tmp_path_factory: pytest.TempPathFactory) -> Played:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever needs a season to disturb or to compare with runs by `make faults`."""
+    """Whatever needs a season to disturb or to compare with can be chosen by `-m faults`."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents and "season" in getattr(item, "fixturenames", ()):

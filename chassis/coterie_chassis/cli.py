@@ -18,6 +18,7 @@ from sqlalchemy import text
 from coterie_chassis import deadletter, redrive, telemetry
 from coterie_chassis import migrate as schema
 from coterie_chassis.errors import ConfigurationFault, describe, is_transient
+from coterie_chassis.roles import Role
 from coterie_chassis.service import Runtime, Service
 from coterie_chassis.settings import load
 from coterie_contracts.topics import Lane
@@ -52,13 +53,21 @@ def _app(service: Service) -> typer.Typer:
     )
 
     @app.command()
-    def serve() -> None:
+    def serve(
+        only: Annotated[
+            Role | None,
+            typer.Option(
+                help="one role: api takes commands, consumer applies events, relay sends the "
+                "outbox and acts on deadlines; default: all"
+            ),
+        ] = None,
+    ) -> None:
         """Serve commands, relay the outbox and consume, until SIGTERM."""
         settings = load(service.settings)
         telemetry.configure(service.name, settings.log_level)
-        asgi = service.app(settings)
+        asgi = service.app(settings, only)
         runtime: Runtime = asgi.state.runtime
-        runtime.verifier.check()
+        runtime.check()
         config = uvicorn.Config(
             asgi,
             log_config=None,

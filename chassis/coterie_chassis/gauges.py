@@ -27,9 +27,33 @@ _DEEPEST: Final = 100_000
 
 
 async def look(
-    measured: Telemetry, database: Database, relay: Relay, subscriptions: Subscriptions | None
+    measured: Telemetry,
+    database: Database,
+    relay: Relay | None,
+    subscriptions: Subscriptions | None,
 ) -> None:
-    """Measure outbox, dead letters, failed deadlines, leadership and every lane once."""
+    """Measure once what this instance has: the database's backlog beside a relay, and its lanes.
+
+    Several instances look at one database; what they say of it is the same, not to be added up.
+    """
+    if relay is not None:
+        measured.record(telemetry.RELAY_LEADING, int(relay.leading))
+        await _look_at_backlog(measured, database)
+    if subscriptions is None:
+        return
+    async with database.begin() as uow:
+        now = uow.now
+    for state in subscriptions.lanes:
+        lane_name = state.consumer.lane.value
+        measured.record(telemetry.CONSUMER_HALTED, int(state.halted is not None), lane=lane_name)
+        behind = state.records_behind()
+        measured.record(telemetry.CONSUMER_LAG_EVENTS, behind, lane=lane_name)
+        latest = state.consumer.latest_recorded or state.since
+        seconds = max((now - latest).total_seconds(), 0.0) if behind else 0.0
+        measured.record(telemetry.CONSUMER_LAG_SECONDS, seconds, lane=lane_name)
+
+
+async def _look_at_backlog(measured: Telemetry, database: Database) -> None:
     async with database.begin() as uow:
         outbox = (await uow.execute(_OUTBOX, {"deepest": _DEEPEST})).one()
         letters = {row.lane: row for row in await uow.rows(_LETTERS)}
@@ -40,19 +64,10 @@ async def look(
     measured.record(telemetry.OUTBOX_DEPTH, outbox.depth)
     measured.record(telemetry.OUTBOX_AGE, max(age, 0.0))
     measured.record(telemetry.FAILED_DEADLINES_OPEN, deadlines)
-    measured.record(telemetry.RELAY_LEADING, int(relay.leading))
     for lane in Lane:
         row = letters.get(lane)
         measured.record(telemetry.DEAD_LETTERS_OPEN, row.open if row else 0, lane=lane.value)
         measured.record(telemetry.PARKED_KEYS, row.keys if row else 0, lane=lane.value)
-    for state in subscriptions.lanes if subscriptions is not None else ():
-        lane_name = state.consumer.lane.value
-        measured.record(telemetry.CONSUMER_HALTED, int(state.halted is not None), lane=lane_name)
-        behind = state.records_behind()
-        measured.record(telemetry.CONSUMER_LAG_EVENTS, behind, lane=lane_name)
-        latest = state.consumer.latest_recorded or state.since
-        seconds = max((uow.now - latest).total_seconds(), 0.0) if behind else 0.0
-        measured.record(telemetry.CONSUMER_LAG_SECONDS, seconds, lane=lane_name)
 
 
 _OUTBOX: Final = text(

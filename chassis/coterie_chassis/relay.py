@@ -32,7 +32,7 @@ import asyncpg
 from aiokafka import AIOKafkaProducer
 from sqlalchemy import ARRAY, BigInteger, Row, all_, cast, select, text
 
-from coterie_chassis import telemetry
+from coterie_chassis import connections, telemetry
 from coterie_chassis.deadletter import COMPACTED
 from coterie_chassis.errors import describe
 from coterie_chassis.outbox import CurrentState, message_of, row_of
@@ -93,6 +93,7 @@ class Relay:
         self._archive_days: set[str] = set()
         self._refill = settings.refill_on_start
         self.leading = False
+        self.waits_for_kafka = False
         self.last_progress = time.monotonic()
 
     def ring(self) -> None:
@@ -108,7 +109,7 @@ class Relay:
 
     async def run(self) -> None:
         """Lead whenever the lock is free, until `stop`."""
-        announcer = asyncio.create_task(self._announce_commits())
+        announcer = asyncio.create_task(self.announce())
         try:
             while not self._stopping.is_set():
                 self.last_progress = time.monotonic()
@@ -127,6 +128,7 @@ class Relay:
         lock = await asyncpg.connect(
             _libpq(self._database),
             timeout=_ANSWER_S,
+            **self._database.tls_options,
             server_settings={
                 **SESSION,
                 "application_name": f"coterie-{self._database.service}-relay",
@@ -140,6 +142,8 @@ class Relay:
                 lock.add_termination_listener(self._lose)
                 await lock.add_listener(_CHANNEL, lambda *_: self._doorbell.set())
                 await self._lead_while_locked(lock)
+            else:
+                self.waits_for_kafka = False
         finally:
             self.leading = False
             with contextlib.suppress(Exception):
@@ -183,10 +187,12 @@ class Relay:
             enable_idempotence=True,
             linger_ms=0,
             request_timeout_ms=10_000,
+            **connections.kafka_options(self._settings),
         )
+        self.waits_for_kafka = True
         try:
             await producer.start()
-            self.leading = True
+            self.leading, self.waits_for_kafka = True, False
             if self._refill:
                 await self.republish(producer, since=None)
                 self._refill = False
@@ -363,8 +369,11 @@ class Relay:
             async with asyncio.timeout(self._settings.relay_poll_ms / 1000):
                 await self._doorbell.wait()
 
-    async def _announce_commits(self) -> None:
-        """Tell the leader in another process: after commits, at most once in 5 ms."""
+    async def announce(self) -> None:
+        """Tell the leader in another process: after commits, at most once in 5 ms.
+
+        Part of `run`; alone where this instance relays nothing.
+        """
         while True:
             await self._announce.wait()
             self._announce.clear()

@@ -2,7 +2,8 @@
 
 Start: store (waited for), schema (checked, never changed), relay, deadlines, then commands;
 consumers as soon as Kafka answers, for commands do not need it. Stop: commands, consumers finish
-their transaction and its offsets, the relay hands over.
+their transaction and its offsets, the relay hands over. An instance of one role starts its own
+parts alone (see `roles`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import contextlib
 import gc
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,12 +22,13 @@ from uuid import UUID
 
 from aiokafka.errors import KafkaError
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse
 from sqlalchemy import MetaData, Table, text
 
 from coterie_chassis import (
     circle,
+    connections,
     gauges,
+    health,
     migrate,
     pages,
     problems,
@@ -47,6 +49,7 @@ from coterie_chassis.http import Api
 from coterie_chassis.inbox import Inbox
 from coterie_chassis.outbox import CurrentState
 from coterie_chassis.relay import Relay
+from coterie_chassis.roles import Role
 from coterie_chassis.settings import ChassisSettings
 from coterie_chassis.store import Database, UnitOfWork
 from coterie_chassis.subscriptions import Subscriptions
@@ -57,7 +60,6 @@ from coterie_contracts.topics import Lane
 __all__ = ["Periodic", "Runtime", "Service", "periodic"]
 
 _log = logging.getLogger(__name__)
-_STUCK_AFTER_S: Final = 60.0
 _SWEEP_EVERY_S: Final = 1.0
 _LATEST_SWEEP_S: Final = 30.0
 _LOOK_AGAIN_S: Final = 0.05
@@ -103,18 +105,19 @@ class Service:
         parts = [tables.metadata, self.metadata, *([circle.metadata] if self.circle else [])]
         return {table.name: table for part in parts for table in part.tables.values()}
 
-    def app(self, settings: ChassisSettings) -> FastAPI:
-        """The whole service as an ASGI application; its lifespan runs relay and consumers."""
-        runtime = Runtime(self, settings)
+    def app(self, settings: ChassisSettings, only: Role | None = None) -> FastAPI:
+        """The service as an ASGI application whose lifespan runs what its role needs."""
+        runtime = Runtime(self, settings, only)
         return runtime.app(lifespan=runtime.lifespan)
 
 
 @dataclass
 class Runtime:
-    """The running parts of a service."""
+    """The running parts of a service; of one role where `only` names it."""
 
     service: Service
     settings: ChassisSettings
+    only: Role | None = None
     database: Database = field(init=False)
     verifier: TokenVerifier = field(init=False)
     sweeper: Sweeper = field(init=False)
@@ -129,6 +132,7 @@ class Runtime:
             settings.database_url.get_secret_value(),
             service=service.name,
             pool_size=settings.pool_size,
+            tls=connections.database_tls(settings),
         )
         self.verifier = TokenVerifier(
             settings.jwks, issuer=settings.token_issuer, audience=settings.token_audience
@@ -138,7 +142,7 @@ class Runtime:
         self.relay = Relay(self.database, settings, service.current_state)
         self.database.on_publish = self.relay.ring
         self._sweep_soon = asyncio.Event()
-        self._turns: dict[str, float] = {}
+        self.turns: dict[str, float] = {}
         limits = Limits(
             per_key=settings.dead_letters_per_key,
             in_total=settings.dead_letters_in_total,
@@ -157,6 +161,21 @@ class Runtime:
             for lane in Lane
         ]
 
+    def runs(self, role: Role) -> bool:
+        """Whether this instance does what `role` names."""
+        return self.only in {None, role}
+
+    def check(self) -> None:
+        """Raise `ConfigurationFault` for what no waiting would mend, before anything is served."""
+        if self.only is Role.CONSUMER and not any(lane.topics for lane in self.lanes):
+            raise ConfigurationFault(
+                f"{self.service.name} listens to no topic: there is no consumer to serve"
+            )
+        if self.runs(Role.API):
+            self.verifier.check()
+        if self.only is not Role.API:
+            connections.kafka_security(self.settings)
+
     def app(self, *, lifespan: Callable[[FastAPI], Any] | None = None) -> FastAPI:
         """The HTTP side; without a lifespan nothing runs in the background."""
         app = problems.ProblemApp(
@@ -170,11 +189,11 @@ class Runtime:
         )
         app.state.runtime = self
         problems.install(app)
-        pages.install(app)
-        for api in self.service.apis:
-            app.include_router(api.router)
-        app.add_api_route("/health/live", self._live, include_in_schema=False)
-        app.add_api_route("/health/ready", self._ready, include_in_schema=False)
+        if self.runs(Role.API):
+            pages.install(app)
+            for api in self.service.apis:
+                app.include_router(api.router)
+        health.install(app, self)
         return app
 
     @asynccontextmanager
@@ -183,18 +202,26 @@ class Runtime:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.database.close)
             await self._check()
-            relaying = asyncio.create_task(self.relay.run())
-            grace = self.settings.shutdown_grace_s
-            stack.push_async_callback(_end, relaying, self.relay.stop, grace)
-            stack.push_async_callback(self._unsubscribe, asyncio.create_task(self._subscribe()))
-            for work in (self._sweep_for_ever, self._maintain_for_ever, self._look_for_ever):
-                stack.push_async_callback(_cancel, asyncio.create_task(work()))
-            for task in self.service.tasks:
-                stack.push_async_callback(_cancel, asyncio.create_task(self._repeat(task)))
+            if self.runs(Role.RELAY):
+                relaying = asyncio.create_task(self.relay.run())
+                grace = self.settings.shutdown_grace_s
+                stack.push_async_callback(_end, relaying, self.relay.stop, grace)
+            if self.runs(Role.CONSUMER):
+                stack.push_async_callback(self._unsubscribe, asyncio.create_task(self._subscribe()))
+            for work in self._recurring():
+                stack.push_async_callback(_cancel, asyncio.create_task(work))
             gc.collect()
             gc.freeze()
             gc.set_threshold(50_000, 20, 50)
             yield
+
+    def _recurring(self) -> list[Coroutine[Any, Any, None]]:
+        """What goes on until it is cancelled: time's work is the relay's."""
+        if not self.runs(Role.RELAY):
+            return [self.relay.announce(), self._look_for_ever()]
+        tasks = [self._repeat(task) for task in self.service.tasks]
+        loops = [self._sweep_for_ever(), self._maintain_for_ever(), self._look_for_ever()]
+        return [*loops, *tasks]
 
     async def _check(self) -> None:
         """Wait for the store; keep a fault that waiting does not mend for the command line."""
@@ -276,7 +303,8 @@ class Runtime:
         measured = Telemetry(self.service.name)
         while True:
             if telemetry.is_measured():
-                look = gauges.look(measured, self.database, self.relay, self.subscriptions)
+                relay = self.relay if self.runs(Role.RELAY) else None
+                look = gauges.look(measured, self.database, relay, self.subscriptions)
                 await _guarded("measuring", look)
             await asyncio.sleep(gauges.EVERY_S)
 
@@ -288,38 +316,8 @@ class Runtime:
         while True:
             await _guarded(task.name, once())
             pause = max(task.interval_s(self.settings), 0.02)
-            self._turns[task.name] = time.monotonic() + pause
+            self.turns[task.name] = time.monotonic() + pause
             await asyncio.sleep(pause)
-
-    async def _live(self) -> JSONResponse:
-        """Whether the loops make progress; a lost broker or database is not their fault."""
-        now = time.monotonic()
-        idle = {
-            "relay": now - self.relay.last_progress,
-            "deadlines": now - self.sweeper.last_progress,
-            **{name: now - next_turn for name, next_turn in self._turns.items()},
-        }
-        if self.subscriptions is not None:
-            idle["consumers"] = self.subscriptions.stuck_for()
-        stuck = [name for name, seconds in idle.items() if seconds > _STUCK_AFTER_S]
-        return JSONResponse({"stuck": stuck}, status_code=503 if stuck else 200)
-
-    async def _ready(self) -> JSONResponse:
-        """Whether database and broker answer; a lane that has halted is told, and no reason."""
-        waiting = []
-        try:
-            await self.database.ping()
-        except Exception:  # noqa: BLE001 - any failure means the same here
-            waiting.append("database")
-        if self.subscriptions is None or not await self.subscriptions.ping():
-            waiting.append("kafka")
-        halted = {
-            lane.consumer.lane.value: lane.halted
-            for lane in (self.subscriptions.lanes if self.subscriptions is not None else ())
-            if lane.halted is not None
-        }
-        answer = {"waiting_for": waiting, "halted": halted}
-        return JSONResponse(answer, status_code=503 if waiting else 200)
 
 
 async def _until_up(what: str, attempt: Callable[[], Awaitable[None]]) -> None:

@@ -1,13 +1,23 @@
 """What a service is told from outside, checked at once and reported together.
 
-Environment variables with the prefix `COTERIE_`; secrets have no default.
+Environment variables with the prefix `COTERIE_`, or files of the same names in the folder that
+`COTERIE_SECRETS_DIR` names; a variable wins. Secrets have no default.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+import os
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from coterie_chassis.errors import ConfigurationFault
@@ -15,6 +25,7 @@ from coterie_chassis.errors import ConfigurationFault
 __all__ = ["ChassisSettings", "load"]
 
 S = TypeVar("S", bound="ChassisSettings")
+_SECRETS_DIR: Final = "COTERIE_SECRETS_DIR"
 
 
 class ChassisSettings(BaseSettings):
@@ -25,6 +36,20 @@ class ChassisSettings(BaseSettings):
     database_url: SecretStr = Field(description="postgresql://role:password@host/database")
     kafka_bootstrap: str = Field(description="host:port, comma-separated")
     kafka_group_prefix: str = "coterie"
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_ca_file: Path | None = Field(
+        default=None, description="PEM; who may certify brokers, default: the system's authorities"
+    )
+    kafka_certificate_file: Path | None = Field(
+        default=None, description="PEM; this service's own certificate, for mutual TLS"
+    )
+    kafka_key_file: Path | None = Field(default=None, description="PEM; the certificate's key")
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    kafka_username: str | None = None
+    kafka_password: SecretStr | None = None
+    database_ca_file: Path | None = Field(
+        default=None, description="PEM; given, the database's certificate and host are verified"
+    )
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8000
     jwks: str = Field(description="path or URL of the token issuer's public keys")
@@ -77,15 +102,43 @@ class ChassisSettings(BaseSettings):
             )
         return known
 
+    @model_validator(mode="after")
+    def _says_how_kafka_is_reached(self) -> Self:
+        """Nothing that was given is left unused: a typo must not open a plain connection."""
+        protocol = self.kafka_security_protocol
+        files = (self.kafka_ca_file, self.kafka_certificate_file, self.kafka_key_file)
+        if any(files) and not protocol.endswith("SSL"):
+            raise ValueError(
+                f"COTERIE_KAFKA_SECURITY_PROTOCOL is {protocol}: certificates need SSL or SASL_SSL"
+            )
+        if (self.kafka_certificate_file is None) != (self.kafka_key_file is None):
+            raise ValueError(
+                "COTERIE_KAFKA_CERTIFICATE_FILE and COTERIE_KAFKA_KEY_FILE come together"
+            )
+        named = (self.kafka_username is not None, self.kafka_password is not None)
+        if named != (protocol.startswith("SASL"),) * 2:
+            raise ValueError(
+                "COTERIE_KAFKA_USERNAME and COTERIE_KAFKA_PASSWORD go with SASL_SSL or "
+                f"SASL_PLAINTEXT, and COTERIE_KAFKA_SECURITY_PROTOCOL is {protocol}"
+            )
+        return self
+
 
 def load(cls: type[S]) -> S:
-    """Read `cls` from the environment; raises `ConfigurationFault` that lists all faults."""
+    """Read `cls` from environment and files; raises `ConfigurationFault` that lists all faults."""
+    folder = os.environ.get(_SECRETS_DIR)
+    if folder is not None and not Path(folder).is_dir():
+        raise ConfigurationFault(f"{_SECRETS_DIR}: there is no folder {folder}")
     try:
-        return cls()
+        return cls(_secrets_dir=folder)
     except ValidationError as error:
         faults = "\n".join(
-            f"  COTERIE_{'_'.join(str(part) for part in fault['loc']).upper()}: "
-            f"{fault['msg'].removeprefix('Value error, ')}"
+            f"  {_named(fault['loc'])}{fault['msg'].removeprefix('Value error, ')}"
             for fault in error.errors(include_input=False, include_url=False)
         )
         raise ConfigurationFault(f"settings are missing or wrong:\n{faults}") from None
+
+
+def _named(location: tuple[int | str, ...]) -> str:
+    """The variable that a fault is about; one about several names them itself."""
+    return f"COTERIE_{'_'.join(map(str, location)).upper()}: " if location else ""

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import lru_cache
+from ssl import SSLContext
 from typing import Any, Final
 from uuid import UUID
 
@@ -129,8 +130,11 @@ class UnitOfWork:
 class Database:
     """A service's own PostgreSQL. `on_publish` is rung after a commit that published."""
 
-    def __init__(self, url: str, *, service: str, pool_size: int = 12) -> None:
+    def __init__(
+        self, url: str, *, service: str, pool_size: int = 12, tls: SSLContext | None = None
+    ) -> None:
         self.service = service
+        self.tls_options: dict[str, Any] = {} if tls is None else {"ssl": tls}
         self.url = make_url(url).set(drivername="postgresql+asyncpg")
         self.engine: AsyncEngine = create_async_engine(
             self.url,
@@ -142,6 +146,7 @@ class Database:
             connect_args={
                 "server_settings": {**SESSION, "application_name": f"coterie-{service}"},
                 "timeout": 10,
+                **self.tls_options,
             },
         )
         self.on_publish: Callable[[], None] = lambda: None

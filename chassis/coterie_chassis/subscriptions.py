@@ -24,7 +24,7 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
 from faststream.message import AckStatus
 
-from coterie_chassis import telemetry
+from coterie_chassis import connections, telemetry
 from coterie_chassis.consumer import LaneConsumer
 from coterie_chassis.deadletter import Record
 from coterie_chassis.errors import (
@@ -198,6 +198,7 @@ class Subscriptions:
             metadata_max_age_ms=_NOTICE_NEW_TOPICS_MS,
             apply_types=False,
             logger=None,
+            security=connections.kafka_security(settings),
         )
         # The broker's own collection of them has no order.
         self._subscribers = [(lane, self._subscribe(lane)) for lane in self.lanes]
@@ -229,7 +230,10 @@ class Subscriptions:
 
     async def _check_topics(self) -> None:
         """aiokafka would wait 40 s for each topic that is not there, and not name it."""
-        client = AIOKafkaClient(bootstrap_servers=self._settings.kafka_bootstrap)
+        client = AIOKafkaClient(
+            bootstrap_servers=self._settings.kafka_bootstrap,
+            **connections.kafka_options(self._settings),
+        )
         try:
             await client.bootstrap()
             there = (await client.fetch_all_metadata()).topics()

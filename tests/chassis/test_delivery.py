@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
+from coterie_chassis import health
 from coterie_chassis.service import Service
 from coterie_chassis.testing import until
 
@@ -147,8 +148,8 @@ async def test_a_working_service_is_live_and_ready(
             return len(await platform.heard(subjects)) == 10
 
         await until(all_heard)
-        assert (await runtime._live()).status_code == 200
-        assert (await runtime._ready()).status_code == 200
+        assert (await health.live(runtime)).status_code == 200
+        assert (await health.ready(runtime)).status_code == 200
 
 
 async def test_a_consumer_whose_loop_has_ended_shows_no_progress(platform: Platform) -> None:

@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import text
 
+from coterie_chassis import health
 from coterie_chassis.auth import Role
 from coterie_chassis.consumer import LaneConsumer
 from coterie_chassis.deadletter import Record
@@ -144,15 +145,15 @@ async def test_topics_that_come_late_and_a_broker_that_is_killed_cost_nothing(
 
         await asyncio.to_thread(apache_kafka.kill)
         await publish(platform, keys, range(3, 5))
-        assert (await runtime._ready()).status_code == 503
-        assert (await runtime._live()).status_code == 200
+        assert (await health.ready(runtime)).status_code == 503
+        assert (await health.live(runtime)).status_code == 200
         await asyncio.to_thread(apache_kafka.start)
         await until(lambda: has_heard(platform, {key: [1, 2, 3, 4] for key in keys}), within_s=90)
         await until(lambda: is_ready(runtime))
 
 
 async def is_ready(runtime: Runtime) -> bool:
-    return (await runtime._ready()).status_code == 200
+    return (await health.ready(runtime)).status_code == 200
 
 
 async def publish(platform: Platform, keys: set[UUID], sequences: range) -> None:

@@ -1,0 +1,21 @@
+"""What an instance of a service does: everything, or one of three, so that each scales alone.
+
+`api` takes commands and answers queries. `consumer` applies other services' events. `relay` sends
+the outbox, and does what time brings about: deadlines, recurring work, retention. One relay of all
+instances leads; deadlines are shared among them. Whatever the role, what it commits rings the
+leader.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["Role"]
+
+
+class Role(StrEnum):
+    """What `serve --only` names."""
+
+    API = "api"
+    CONSUMER = "consumer"
+    RELAY = "relay"

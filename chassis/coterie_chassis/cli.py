@@ -1,9 +1,10 @@
-"""The command line that every service has: serve, migrate, redrive, republish."""
+"""The command line that every service has: serve, migrate, topics, redrive, republish."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 import sys
 from collections.abc import Coroutine, Mapping
@@ -15,12 +16,13 @@ import typer
 import uvicorn
 from sqlalchemy import text
 
-from coterie_chassis import deadletter, redrive, telemetry
+from coterie_chassis import connections, deadletter, redrive, telemetry
 from coterie_chassis import migrate as schema
 from coterie_chassis.errors import ConfigurationFault, describe, is_transient
 from coterie_chassis.roles import Role
 from coterie_chassis.service import Runtime, Service
 from coterie_chassis.settings import load
+from coterie_chassis.topics import create_missing, owned_by
 from coterie_contracts.topics import Lane
 
 __all__ = ["run"]
@@ -88,6 +90,25 @@ def _app(service: Service) -> typer.Typer:
         """Bring the database's schema up to this release."""
         _with(service, lambda runtime: schema.upgrade(runtime.database, service))
         typer.echo(f"{service.name}: the schema is current")
+
+    @app.command()
+    def topics(
+        replicas: Annotated[
+            int, typer.Option(min=1, help="copies of each partition on different brokers")
+        ] = 1,
+    ) -> None:
+        """Create this service's own topics where they are missing; change none that is there."""
+        settings = load(service.settings)
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it raises is told once
+        created = asyncio.run(
+            create_missing(
+                owned_by(service.name),
+                settings.kafka_bootstrap,
+                replicas=replicas,
+                **connections.kafka_options(settings),
+            )
+        )
+        typer.echo(f"{service.name}: {created} topics created")
 
     @app.command()
     def republish(

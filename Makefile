@@ -10,7 +10,7 @@ HISTORIES ?= ../shared/data
 export COTERIE_HISTORIES ?= $(abspath $(HISTORIES))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check contracts kafka faults bench clean
+.PHONY: help install demo up test check contracts manifests kustomize kafka faults bench clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,16 +42,24 @@ kafka: install ## Fetch Apache Kafka for the tests, where Java and Maven are the
 test: kafka ## Run the tests on real parts; PYTEST_ARGS="tests/local -k name" narrows them
 	$(BIN)/pytest $(PYTEST_ARGS)
 
-check: install ## Lint, format, types, imports, generated contracts, lock file
+check: kustomize ## Lint, format, types, imports, generated files, manifests, lock file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m coterie_contracts.export --check
+	$(BIN)/python -m deploy.kubernetes.tools.generate --check
+	$(BIN)/python -m deploy.kubernetes.tools.check
 	$(UV) lock --check
 
 contracts: install ## Write the JSON Schemas and AsyncAPI from the contracts
 	$(BIN)/python -m coterie_contracts.export
+
+manifests: install ## Write what the contracts imply for a cluster
+	$(BIN)/python -m deploy.kubernetes.tools.generate
+
+kustomize: install ## Build kustomize into build/bin, once; needs Go
+	@$(BIN)/python -m deploy.kubernetes.tools.kustomize
 
 faults: kafka ## Disturb the platform while a season plays, and compare with an undisturbed run
 	$(BIN)/pytest -m faults tests/faults $(PYTEST_ARGS)

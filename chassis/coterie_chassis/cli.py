@@ -59,8 +59,8 @@ def _app(service: Service) -> typer.Typer:
         only: Annotated[
             Role | None,
             typer.Option(
-                help="one role: api takes commands, consumer applies events, relay sends the "
-                "outbox and acts on deadlines; default: all"
+                help="one role: api takes commands, consumer applies events and acts on "
+                "deadlines, relay sends the outbox; default: all"
             ),
         ] = None,
     ) -> None:

@@ -43,6 +43,7 @@ async def live(runtime: Runtime) -> JSONResponse:
     idle = {name: now - next_turn for name, next_turn in runtime.turns.items()}
     if runtime.runs(Role.RELAY):
         idle["relay"] = now - runtime.relay.last_progress
+    if runtime.sweeps:
         idle["deadlines"] = now - runtime.sweeper.last_progress
     if runtime.subscriptions is not None:
         idle["consumers"] = runtime.subscriptions.stuck_for()

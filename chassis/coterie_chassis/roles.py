@@ -1,9 +1,10 @@
 """What an instance of a service does: everything, or one of three, so that each scales alone.
 
-`api` takes commands and answers queries. `consumer` applies other services' events. `relay` sends
-the outbox, and does what time brings about: deadlines, recurring work, retention. One relay of all
-instances leads; deadlines are shared among them. Whatever the role, what it commits rings the
-leader.
+`api` takes commands and answers queries. `consumer` applies other services' events and acts on
+deadlines, because a deadline waits for what the log held when it passed; where a service listens to
+nothing, deadlines are the relay's. `relay` sends the outbox and does recurring work and retention.
+One relay of all instances leads; deadlines are shared among theirs. Whatever the role, what it
+commits rings the leader.
 """
 
 from __future__ import annotations

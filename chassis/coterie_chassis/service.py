@@ -165,9 +165,19 @@ class Runtime:
         """Whether this instance does what `role` names."""
         return self.only in {None, role}
 
+    @property
+    def listens(self) -> bool:
+        """Whether this service has any topic to consume."""
+        return any(lane.topics for lane in self.lanes)
+
+    @property
+    def sweeps(self) -> bool:
+        """Whether deadlines are this instance's: they wait for what the log holds already."""
+        return self.runs(Role.CONSUMER if self.listens else Role.RELAY)
+
     def check(self) -> None:
         """Raise `ConfigurationFault` for what no waiting would mend, before anything is served."""
-        if self.only is Role.CONSUMER and not any(lane.topics for lane in self.lanes):
+        if self.only is Role.CONSUMER and not self.listens:
             raise ConfigurationFault(
                 f"{self.service.name} listens to no topic: there is no consumer to serve"
             )
@@ -216,12 +226,16 @@ class Runtime:
             yield
 
     def _recurring(self) -> list[Coroutine[Any, Any, None]]:
-        """What goes on until it is cancelled: time's work is the relay's."""
-        if not self.runs(Role.RELAY):
-            return [self.relay.announce(), self._look_for_ever()]
-        tasks = [self._repeat(task) for task in self.service.tasks]
-        loops = [self._sweep_for_ever(), self._maintain_for_ever(), self._look_for_ever()]
-        return [*loops, *tasks]
+        """What goes on until it is cancelled."""
+        loops = [self._look_for_ever()]
+        if self.sweeps:
+            loops.append(self._sweep_for_ever())
+        if self.runs(Role.RELAY):
+            loops.append(self._maintain_for_ever())
+            loops += [self._repeat(task) for task in self.service.tasks]
+        else:
+            loops.append(self.relay.announce())
+        return loops
 
     async def _check(self) -> None:
         """Wait for the store; keep a fault that waiting does not mend for the command line."""
@@ -289,7 +303,7 @@ class Runtime:
 
     def _has_applied(self, as_of: float) -> bool:
         if self.subscriptions is None:
-            return not any(lane.topics for lane in self.lanes)
+            return not self.listens
         return self.subscriptions.have_applied(as_of)
 
     async def _maintain_for_ever(self) -> None:

@@ -21,6 +21,7 @@ from coterie_chassis import health
 from coterie_chassis.errors import ConfigurationFault
 from coterie_chassis.roles import Role
 from coterie_chassis.service import Runtime, Service
+from coterie_chassis.settings import ChassisSettings
 from coterie_chassis.testing import Harness, until
 from coterie_local.processes import free_port
 from coterie_membership.service import service as membership
@@ -209,8 +210,8 @@ async def test_a_relay_that_leads_is_ready_when_it_reaches_kafka(make: Make) -> 
         assert (await health.live(relay)).status_code == 200
 
 
-def test_a_service_that_listens_to_nothing_has_no_consumer(make: Make) -> None:
-    settings = membership.settings.model_validate(
+def settings_of(service: Service) -> ChassisSettings:
+    return service.settings.model_validate(
         {
             "database_url": "postgresql://nobody@127.0.0.1:1/none",
             "kafka_bootstrap": NOWHERE,
@@ -219,5 +220,20 @@ def test_a_service_that_listens_to_nothing_has_no_consumer(make: Make) -> None:
             "identity_key": "0123456789abcdef",
         }
     )
+
+
+def test_deadlines_are_where_the_log_is_applied() -> None:
+    listening = {
+        only: Runtime(sample.service, settings_of(sample.service), only).sweeps
+        for only in (None, *Role)
+    }
+    silent = {
+        only: Runtime(membership, settings_of(membership), only).sweeps for only in (None, *Role)
+    }
+    assert [only for only, sweeps in listening.items() if sweeps] == [None, Role.CONSUMER]
+    assert [only for only, sweeps in silent.items() if sweeps] == [None, Role.RELAY]
+
+
+def test_a_service_that_listens_to_nothing_has_no_consumer() -> None:
     with pytest.raises(ConfigurationFault, match="membership listens to no topic"):
-        Runtime(membership, settings, Role.CONSUMER).check()
+        Runtime(membership, settings_of(membership), Role.CONSUMER).check()

@@ -20,7 +20,7 @@ __all__ = ["OVERLAYS", "Missing", "fetch", "missing", "render"]
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 OVERLAYS: Final = ROOT / "deploy" / "kubernetes" / "overlays"
-_VERSION: Final = "v5.7.1"
+_VERSION: Final = "v5.0.3"  # the newest that Debian 12's Go can build
 _MODULE: Final = "sigs.k8s.io/kustomize/kustomize/v5"
 _HOME: Final = ROOT / "build" / "bin" / f"kustomize-{_VERSION}"
 _BINARY: Final = _HOME / "kustomize"
@@ -36,7 +36,7 @@ def missing() -> str | None:
         return None
     if shutil.which("go") is None:
         return (
-            "kustomize is built by Go and there is no `go`: install Go 1.22 or later "
+            "kustomize is built by Go and there is no `go`: install Go 1.19 or later "
             "(Debian: `apt-get install golang-go`), then `make kustomize`"
         )
     return "kustomize is not built yet: run `make kustomize`"

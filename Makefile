@@ -52,7 +52,7 @@ check: kustomize ## Lint, format, types, imports, generated files, manifests, lo
 	$(BIN)/python -m deploy.kubernetes.tools.check
 	$(UV) lock --check
 
-contracts: install ## Write the JSON Schemas and AsyncAPI from the contracts
+contracts: install ## Write JSON Schemas, AsyncAPI and the page of each event from the contracts
 	$(BIN)/python -m coterie_contracts.export
 
 manifests: install ## Write what the contracts imply for a cluster

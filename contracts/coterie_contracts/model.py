@@ -2,35 +2,68 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 __all__ = [
+    "CommunityId",
     "Currency",
     "EventBody",
+    "FeedbackId",
     "Ledgered",
+    "MemberId",
     "MinorUnits",
     "OpenEnum",
+    "PersonId",
     "Seated",
     "ShortText",
     "TimeZone",
     "Timestamp",
+    "Unit",
     "UnitInterval",
     "as_written",
 ]
 
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a number counts, `x-unit` in its JSON Schema."""
+
+    name: str
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return handler(core_schema) | {"x-unit": self.name}
+
+
+CommunityId = Annotated[UUID, Field(description="the community that this is about")]
+MemberId = Annotated[UUID, Field(description="uuid5(community_id, person_id)")]
+PersonId = Annotated[UUID, Field(description="the person's pseudonym on this platform")]
+FeedbackId = Annotated[UUID, Field(description="the suggestion")]
 Timestamp = AwareDatetime
-MinorUnits = Annotated[int, Field(ge=0, description="integer minor units of `currency`")]
+MinorUnits = Annotated[
+    int,
+    Field(ge=0, description="integer minor units of `currency`"),
+    Unit("minor units of `currency`"),
+]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code")]
 TimeZone = Annotated[str, Field(min_length=1, max_length=64, description="IANA time zone name")]
 ShortText = Annotated[
     str, Field(min_length=1, max_length=280, description="written by staff; no personal data")
 ]
-UnitInterval = Annotated[float, Field(ge=0, le=1)]
+UnitInterval = Annotated[float, Field(ge=0, le=1), Unit("from 0 to 1")]
+Seats = Annotated[int, Unit("seats")]
+Place = Annotated[int, Unit("place in a sequence that starts at 1")]
+Version = Annotated[int, Field(ge=1), Unit("version, the first is 1")]
+Days = Annotated[int, Unit("days")]
 
 
 class OpenEnum(StrEnum):
@@ -47,13 +80,16 @@ class OpenEnum(StrEnum):
 class EventBody(BaseModel):
     """The `data` of one event type.
 
-    Subclasses set `topic` (also the event's name, `noun.verbed`) and, from the second
-    incompatible change on, `version`.
+    Subclasses set `topic` (also the event's name, `noun.verbed`), `key` (the field of the data, or
+    how to derive from it, the aggregate's id: the partition key and `ce_subject`), `sent_when`
+    (the occasion, to follow "Sent when") and, from the second incompatible change on, `version`.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     topic: ClassVar[str]
+    key: ClassVar[str]
+    sent_when: ClassVar[str]
     version: ClassVar[int] = 1
 
     @classmethod
@@ -65,9 +101,11 @@ class EventBody(BaseModel):
 class Seated(EventBody):
     """An event that takes or frees a seat; the auditor orders these by `seat_sequence`."""
 
-    seat_sequence: int = Field(ge=1, description="gapless per community, taken under its row lock")
-    capacity: int = Field(ge=1, description="seats that the community wants to fill")
-    seats_held: int = Field(
+    seat_sequence: Place = Field(
+        ge=1, description="gapless per community, taken under its row lock"
+    )
+    capacity: Seats = Field(ge=1, description="seats that the community wants to fill")
+    seats_held: Seats = Field(
         ge=0,
         description="after this event: active, suspended, open seat offers, reserving invitations",
     )
@@ -80,12 +118,14 @@ class Ledgered(EventBody):
     """
 
     budget_id: UUID | None = Field(description="absent where the item costs nothing")
-    ledger_sequence: int | None = Field(description="gapless per budget")
-    amount_minor: MinorUnits
+    ledger_sequence: Place | None = Field(
+        description="gapless per budget; absent where the item costs nothing"
+    )
+    amount_minor: MinorUnits = Field(description="what this event moves")
     currency: Currency
-    funded_minor: MinorUnits | None
-    reserved_minor: MinorUnits | None
-    spent_minor: MinorUnits | None
+    funded_minor: MinorUnits | None = Field(description="put in so far, after this event")
+    reserved_minor: MinorUnits | None = Field(description="promised, after this event")
+    spent_minor: MinorUnits | None = Field(description="given, after this event")
 
 
 def as_written(minor: int, currency: str) -> str:

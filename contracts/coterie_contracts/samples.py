@@ -6,6 +6,7 @@ an event says differently from its field's usual value. A committed example is n
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, time, timedelta
 from enum import Enum
 from types import NoneType, UnionType
@@ -19,7 +20,7 @@ from coterie_contracts.envelope import Event
 from coterie_contracts.model import EventBody
 from coterie_contracts.topics import Topic
 
-__all__ = ["sample"]
+__all__ = ["key_of", "sample"]
 
 _AT: Final = datetime(2026, 2, 3, 10, 15, 30, 123456, tzinfo=UTC)
 _TEXTS: Final = {
@@ -100,6 +101,7 @@ _TUPLES: Final = {
     "requirement_kinds": ("agreement", "invitation", "manager_approval"),
     "unsubscribed": ("offer/inbox",),
 }
+_DERIVED: Final = re.compile(r"uuid5\((\w+), (?:(\w+)|'(\w+)')\)")
 _FALSE: Final = {"retired", "late", "not_askable", "provisional", "counted_as_offer"}
 _OFFER: Final[dict[str, Any]] = {"notification_class": "offer", "template": "offer"}
 _NO_SEASON: Final[dict[str, Any]] = {"season": None}
@@ -125,37 +127,19 @@ _TOLD: Final[dict[str, dict[str, Any]]] = {
     "notification.digested": {"notification_class": "community", "template": "community_news"},
     "notification.failed": {"notification_class": "personal", "channel": "email", "final": False},
 }
-# The aggregates that are not named like the first word of their topic.
-_AGGREGATES: Final = {
-    "admissionpolicy.changed": "community",
-    "capacity.changed": "community",
-    "clock.advanced": "community",
-    "contribution.appreciated": "appreciation",
-    "contribution.rated": "rating",
-    "feedback.supported": "support",
-    "feedback.unsupported": "support",
-    "guardpolicy.changed": "community",
-    "lookagain.answered": "look_again",
-    "lookagain.lapsed": "look_again",
-    "lookagain.requested": "look_again",
-    "merit.changed": "standing",
-    "preference.changed": "member",
-    "rewardpolicy.changed": "policy",
-    "seat.lapsed": "application",
-    "seat.offered": "application",
-}
 
 
-def sample(topic: Topic) -> Event[EventBody]:
-    """The example of a topic's event, the same on every call."""
-    subject = _id(_AGGREGATES.get(topic.name, topic.name.partition(".")[0]))
+def sample(topic: Topic, body: type[EventBody] | None = None) -> Event[EventBody]:
+    """The example of a topic's event in its current version or in `body`; always the same."""
+    body = body or topic.body
+    data = body.model_validate(_fields(body) | _TOLD.get(topic.name, {}))
     return Event(
         id=_event_id(topic.name),
         source=f"coterie/{topic.owner}",
-        subject=subject,
+        subject=key_of(data),
         time=_AT,
         recorded_time=_AT,
-        data=topic.body.model_validate(_fields(topic.body) | _TOLD.get(topic.name, {})),
+        data=data,
         brand_id=_id("brand"),
         community_id=_id("community"),
         actor=_TEXTS["actor"],
@@ -165,6 +149,15 @@ def sample(topic: Topic) -> Event[EventBody]:
         clock=ClockMode.WALL,
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     )
+
+
+def key_of(data: EventBody) -> UUID:
+    """The partition key of an event, from its data, as its `key` says."""
+    if (derived := _DERIVED.fullmatch(data.key)) is None:
+        found: UUID = getattr(data, data.key)
+        return found
+    base, name, text = derived.groups()
+    return uuid5(getattr(data, base), getattr(data, name) if name else text)
 
 
 def _fields(model: type[BaseModel]) -> dict[str, Any]:

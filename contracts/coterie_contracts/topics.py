@@ -32,7 +32,10 @@ class Lane(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """`retention_ms` of -1 keeps records for ever. A compacted topic keeps the last of each key."""
+    """`retention_ms` of -1 keeps records for ever. A compacted topic keeps the last of each key.
+
+    `earlier` are older versions of the event, published beside `body` until their sunset.
+    """
 
     body: type[EventBody]
     owner: str
@@ -41,10 +44,21 @@ class Topic:
     partitions: int = PARTITIONS
     retention_ms: int = -1
     compacted: bool = False
+    earlier: tuple[type[EventBody], ...] = ()
 
     @property
     def name(self) -> str:
         return self.body.topic
+
+    @property
+    def key(self) -> str:
+        """The field of the data that is the partition key, or how to derive it from the data."""
+        return self.body.key
+
+    @property
+    def bodies(self) -> tuple[type[EventBody], ...]:
+        """Every version that is published, the current one first."""
+        return (self.body, *self.earlier)
 
 
 def _membership(body: type[EventBody], *consumers: str, compacted: bool = False) -> Topic:
@@ -140,7 +154,7 @@ TOPICS: Final[tuple[Topic, ...]] = (
 )
 
 BODIES: Final[dict[str, type[EventBody]]] = {
-    topic.body.event_type(): topic.body for topic in TOPICS
+    body.event_type(): body for topic in TOPICS for body in topic.bodies
 }
 
 

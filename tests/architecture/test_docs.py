@@ -13,7 +13,9 @@ import pytest
 ROOT: Final = Path(__file__).resolve().parents[2]
 FOLDERS: Final = ("chassis", "contracts", "deploy", "docs", "replay", "services")
 DOCUMENTS: Final = sorted(
-    [*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))]
+    path
+    for path in [*ROOT.glob("*.md"), *(p for f in FOLDERS for p in (ROOT / f).rglob("*.md"))]
+    if "node_modules" not in path.parts
 )
 _LINK: Final = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 _PATH: Final = re.compile(r"`((?:chassis|contracts|deploy|docs|services|tests)/[\w./-]*[\w/])`")

@@ -12,7 +12,8 @@ from typing import Any, Final
 import pytest
 
 from coterie_contracts.compatibility import breaks, newest_release, release_breaks
-from coterie_contracts.export import ROOT, main, schema
+from coterie_contracts.export import ROOT, main
+from coterie_contracts.schemas import schema
 from coterie_contracts.topics import TOPICS, Topic
 
 OLD: Final[dict[str, Any]] = {
@@ -199,7 +200,7 @@ def test_every_schema_is_compatible_with_itself_and_not_with_less(topic: Topic) 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """The contracts as if they had been released as 0.9.0 and then, unchanged, as 0.10.0."""
-    for name in ("schemas", "examples"):
+    for name in ("schemas", "examples", "pages"):
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "asyncapi.yaml", tmp_path)
     for version in ("0.9.0", "0.10.0"):

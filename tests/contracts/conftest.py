@@ -1,0 +1,57 @@
+"""Readers without Python: what stands in `contracts/interop`, installed once for a run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.conftest import want
+
+INTEROP: Final = Path(__file__).resolve().parents[2] / "contracts" / "interop"
+_OLDEST: Final = (20, 19)
+_MARK: Final = INTEROP / "node_modules" / ".package-lock.json"
+
+Node = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def install_interop() -> None:
+    """Install exactly what the lock file names; skips the test without Node.js."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        want("Node.js with npm: install both, for example `apt-get install nodejs npm`")
+    told = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    found = tuple(int(part) for part in re.findall(r"\d+", told)[:2])
+    if found < _OLDEST:
+        want(f"Node.js 20.19 or later: this is {told.strip()}")
+    lock = INTEROP / "package-lock.json"
+    if _MARK.is_file() and _MARK.stat().st_mtime >= lock.stat().st_mtime:
+        return
+    done = subprocess.run(
+        ["npm", "ci", "--no-progress"], cwd=INTEROP, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def node() -> Node:
+    """Runs a script of `contracts/interop` to its end; skips the test without Node.js."""
+    install_interop()
+
+    def run(script: str, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["node", script, *arguments],
+            cwd=INTEROP,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+            env=os.environ | {"NO_COLOR": "1"},
+        )
+
+    return run

@@ -18,10 +18,10 @@ from typing import Any, Final
 import yaml
 
 from coterie_contracts.asyncapi import asyncapi, readable
-from coterie_contracts.compatibility import release_breaks
 from coterie_contracts.envelope import Message, encode
 from coterie_contracts.model import EventBody
 from coterie_contracts.pages import contents, page, page_name
+from coterie_contracts.release import release_breaks
 from coterie_contracts.samples import sample
 from coterie_contracts.schemas import schema
 from coterie_contracts.topics import TOPICS, Topic

@@ -69,4 +69,4 @@ bench: install ## Measure, and write build/bench.json
 
 clean: ## Remove what was installed, fetched, built and kept by the platform
 	rm -rf .venv build dist .coterie deploy/local/kafka/libs deploy/local/kafka/target
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis contracts/interop/node_modules

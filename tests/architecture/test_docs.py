@@ -11,14 +11,16 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-FOLDERS: Final = ("chassis", "contracts", "deploy", "docs", "replay", "services")
+FOLDERS: Final = ("chassis", "contracts", "deploy", "docs", "examples", "replay", "services")
 DOCUMENTS: Final = sorted(
     path
     for path in [*ROOT.glob("*.md"), *(p for f in FOLDERS for p in (ROOT / f).rglob("*.md"))]
     if "node_modules" not in path.parts
 )
 _LINK: Final = re.compile(r"\]\((?!https?:|#)([^)#]+)")
-_PATH: Final = re.compile(r"`((?:chassis|contracts|deploy|docs|services|tests)/[\w./-]*[\w/])`")
+_PATH: Final = re.compile(
+    r"`((?:chassis|contracts|deploy|docs|examples|services|tests)/[\w./-]*[\w/])`"
+)
 _COMMAND: Final = re.compile(
     r"^(?:\$ )?(coterie(?:-[a-z]+)?) ([a-z]+)((?: [a-z]+)?)(.*)$", re.MULTILINE
 )

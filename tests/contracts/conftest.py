@@ -38,20 +38,23 @@ def install_interop() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def run_node(
+    script: str, *arguments: str, timeout: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """A script of `contracts/interop`, run to its end."""
+    return subprocess.run(
+        ["node", script, *arguments],
+        cwd=INTEROP,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+        env=os.environ | {"NO_COLOR": "1"},
+    )
+
+
 @pytest.fixture(scope="session")
 def node() -> Node:
-    """Runs a script of `contracts/interop` to its end; skips the test without Node.js."""
+    """Runs a script of `contracts/interop`; skips the test without Node.js."""
     install_interop()
-
-    def run(script: str, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["node", script, *arguments],
-            cwd=INTEROP,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=timeout,
-            env=os.environ | {"NO_COLOR": "1"},
-        )
-
-    return run
+    return run_node

@@ -19,7 +19,7 @@ install: .venv/installed ## Install everything into the project's own .venv
 
 # uv is taken from the machine when it is there, else installed into .venv from the package index.
 .venv/installed: uv.lock pyproject.toml contracts/pyproject.toml chassis/pyproject.toml \
-		$(wildcard services/*/pyproject.toml) $(wildcard replay/pyproject.toml) deploy/local/pyproject.toml
+		$(wildcard services/*/pyproject.toml) replay/pyproject.toml deploy/local/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Coterie needs Python 3.11 or later: pass PYTHON=/path/to/python3.11"; exit 1; }
 	@command -v uv >/dev/null || test -x $(BIN)/uv || \

@@ -159,8 +159,8 @@ class TapeWriter:
     def __init__(
         self,
         path: Path,
-        *,
         partitions: Mapping[str, int] | None = None,
+        *,
         overwrite: bool = False,
         keep_partial: bool = False,
     ) -> None:

@@ -1,0 +1,95 @@
+"""What a Kafka cluster has: topics with their partitions, and whether it is one for tests.
+
+A cluster is marked as a test cluster by a topic of that name. It needs no right to read it and no
+place to configure it, goes with the cluster, and nobody makes it by mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, for_code
+
+from coterie_contracts.topics import PARTITIONS, TOPICS
+from coterie_replay.faults import ReplayFault
+
+__all__ = ["TEST_CLUSTER", "Cluster", "connected"]
+
+TEST_CLUSTER: Final = "coterie.test-cluster"
+_TIMEOUT_MS: Final = 30_000
+_DECLARED: Final = {topic.name: topic for topic in TOPICS}
+
+
+class Cluster:
+    """A cluster while `connected`. Methods raise `KafkaError` where it does not answer."""
+
+    def __init__(self, admin: AIOKafkaAdminClient) -> None:
+        self._admin = admin
+
+    async def partitions(self) -> dict[str, int]:
+        """The partition count of every topic."""
+        return {row["topic"]: len(row["partitions"]) for row in await self._admin.describe_topics()}
+
+    async def is_for_tests(self) -> bool:
+        return TEST_CLUSTER in await self._admin.list_topics()
+
+    async def mark_as_test_cluster(self) -> None:
+        await self.create({TEST_CLUSTER: 1})
+
+    async def create_missing(self, topics: Iterable[str]) -> None:
+        """Create those of `topics` that are not there, with as many partitions as declared."""
+        there = await self._admin.list_topics()
+        missing = {topic: _declared_partitions(topic) for topic in topics if topic not in there}
+        if missing:
+            await self.create(missing)
+
+    async def create(self, partitions: dict[str, int]) -> None:
+        """Create topics that are not there, with one replica each and kept for ever.
+
+        The embedded broker creates none on request: it makes those that are asked about.
+        """
+        rows = [
+            NewTopic(name, count, 1, topic_configs=_configuration(name))
+            for name, count in partitions.items()
+        ]
+        told = await self._admin.describe_cluster()
+        if told["controller_id"] not in {broker["node_id"] for broker in told["brokers"]}:
+            await self._admin.describe_topics(list(partitions))
+            return
+        answer = await self._admin.create_topics(rows, timeout_ms=_TIMEOUT_MS)
+        for name, code, message in answer.topic_errors:
+            error = for_code(code)
+            if code and error.__name__ != "TopicAlreadyExistsError":
+                raise error(f"topic {name}: {message}")
+
+
+@asynccontextmanager
+async def connected(bootstrap: str) -> AsyncIterator[Cluster]:
+    """The cluster at `bootstrap`; raises `ReplayFault` where none answers."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=_TIMEOUT_MS)
+    try:
+        try:
+            await admin.start()
+        except (KafkaError, OSError, ValueError) as error:
+            raise ReplayFault(
+                f"no Kafka answers at {bootstrap} ({type(error).__name__}): is it up, and is that "
+                "its HOST:PORT?"
+            ) from None
+        yield Cluster(admin)
+    finally:
+        await admin.close()
+
+
+def _declared_partitions(topic: str) -> int:
+    """How many partitions the contracts give a topic, whatever prefix stands before its name."""
+    for name, row in _DECLARED.items():
+        if topic == name or topic.endswith(f".{name}"):
+            return row.partitions
+    return PARTITIONS
+
+
+def _configuration(topic: str) -> dict[str, str]:
+    return {"retention.ms": "-1", "cleanup.policy": "delete"}

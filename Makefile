@@ -36,7 +36,7 @@ up: install ## Start the platform and keep it up until Ctrl-C
 
 kafka: install ## Fetch Apache Kafka for the tests, where Java and Maven are there
 	@if command -v java >/dev/null && command -v mvn >/dev/null; then \
-		$(BIN)/python -c 'from coterie_local.kafka import fetch; fetch()'; \
+		$(BIN)/python -c 'from coterie_replay.brokers.apache import fetch; fetch()'; \
 	else echo "no Java with Maven: tests that need Apache Kafka are skipped aloud"; fi
 
 test: kafka ## Run the tests on real parts; PYTEST_ARGS="tests/local -k name" narrows them
@@ -68,5 +68,5 @@ bench: install ## Measure, and write build/bench.json
 	$(BIN)/python -m tests.bench
 
 clean: ## Remove what was installed, fetched, built and kept by the platform
-	rm -rf .venv build dist .coterie deploy/local/kafka/libs deploy/local/kafka/target
+	rm -rf .venv build dist .coterie
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis contracts/interop/node_modules

@@ -22,30 +22,14 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from coterie_chassis.service import Service
 from coterie_chassis.testing import create_database
-from coterie_local.blocking import block_on
-from coterie_local.broker_topics import create_topics
-from coterie_local.embedded_kafka import EmbeddedKafka
-from coterie_local.kafka import ApacheKafka, cluster_id_of, missing_parts
 from coterie_local.postgres import EmbeddedPostgres
+from coterie_replay.brokers.apache import ApacheKafka, missing_parts
+from coterie_replay.brokers.blocking import block_on
+from coterie_replay.brokers.finding import PARTITIONS, Broker, NoBroker, broker_for_tests
+from coterie_replay.brokers.topics import create_topics
 
-DOCKER_IMAGE: Final = "confluentinc/cp-kafka:8.0.0"
-TEST_PARTITIONS: Final = 4
 FOR_WANT: Final = "for want of"
 HISTORIES: Final = Path(__file__).resolve().parents[1].parent / "shared" / "data"
-
-
-@dataclass(frozen=True)
-class Broker:
-    """The Kafka of this run. `kind` is external, docker, apache or embedded."""
-
-    bootstrap: str
-    kind: str
-    cluster_id: str
-    version: str
-
-    @property
-    def real(self) -> bool:
-        return self.kind != "embedded"
 
 
 @dataclass
@@ -128,17 +112,14 @@ def any_kafka(
 
     `COTERIE_TEST_KAFKA` (docker, apache or embedded) takes that one or none.
     """
-    sources = {"docker": _docker, "apache": _apache, "embedded": _embedded}
-    if (choice := os.environ.get("COTERIE_TEST_KAFKA")) is not None:
-        sources = {choice: sources[choice]}
-    for source in (_external, *sources.values()):
-        for broker in source(tmp_path_factory.mktemp("kafka")):
+    try:
+        with broker_for_tests(tmp_path_factory.mktemp("kafka")) as broker:
             request.config.stash[
                 PARTS
             ].kafka = f"{broker.kind}, cluster id {broker.cluster_id}, version {broker.version}"
             yield broker
-            return
-    want(f"Kafka: {choice} is not to be had here")
+    except NoBroker as fault:
+        want(str(fault))
 
 
 @pytest.fixture
@@ -153,8 +134,8 @@ def kafka(any_kafka: Broker, request: pytest.FixtureRequest) -> Broker:
 def topics(any_kafka: Broker) -> int:
     """All topics of the contracts on the run's broker; their partition count."""
     if any_kafka.real:
-        block_on(create_topics(any_kafka.bootstrap, partitions=TEST_PARTITIONS))
-    return TEST_PARTITIONS
+        block_on(create_topics(any_kafka.bootstrap, partitions=PARTITIONS))
+    return PARTITIONS
 
 
 @pytest.fixture
@@ -179,42 +160,6 @@ def histories() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no public histories at {folder}: set COTERIE_HISTORIES to their folder")
     return folder
-
-
-def _external(_: Path) -> Iterator[Broker]:
-    if bootstrap := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
-        yield Broker(bootstrap, "external", cluster_id_of(bootstrap), "not told to clients")
-
-
-def _docker(_: Path) -> Iterator[Broker]:
-    from docker.errors import DockerException  # type: ignore[import-untyped] # has no stubs
-    from testcontainers.community.kafka import KafkaContainer
-
-    try:
-        container = KafkaContainer(DOCKER_IMAGE).with_kraft()
-    except DockerException:
-        return
-    with container.with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false"):
-        bootstrap = container.get_bootstrap_server()
-        told = container.exec(["kafka-broker-api-versions", "--version"]).output.decode().split()
-        yield Broker(bootstrap, "docker", cluster_id_of(bootstrap), told[0] if told else "unknown")
-
-
-def _apache(folder: Path) -> Iterator[Broker]:
-    if missing_parts() is not None:
-        return
-    broker = ApacheKafka(folder)
-    broker.start()
-    yield Broker(broker.bootstrap, "apache", broker.cluster_id, broker.version)
-    broker.stop()
-
-
-def _embedded(folder: Path) -> Iterator[Broker]:
-    broker = EmbeddedKafka(folder, partitions=TEST_PARTITIONS)
-    broker.start()
-    cluster_id = cluster_id_of(broker.bootstrap)
-    yield Broker(broker.bootstrap, "embedded", cluster_id, f"librdkafka {broker.version}'s mock")
-    broker.stop()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

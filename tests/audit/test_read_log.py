@@ -13,10 +13,10 @@ from aiokafka.errors import KafkaConnectionError
 
 from coterie_contracts.feedback import FeedbackSubmitted
 from coterie_local.audit import audit_kafka
-from coterie_local.broker_topics import create_topics
-from coterie_local.embedded_kafka import EmbeddedKafka
-from coterie_local.kafka import ApacheKafka
 from coterie_local.log import LogReader, Record
+from coterie_replay.brokers.apache import ApacheKafka
+from coterie_replay.brokers.embedded import EmbeddedKafka
+from coterie_replay.brokers.topics import create_topics
 
 from .season import clean_log
 

@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from coterie_chassis.testing import create_database
-from coterie_local.broker_topics import create_topics
-from coterie_local.kafka import ApacheKafka
 from coterie_local.postgres import EmbeddedPostgres
+from coterie_replay.brokers.apache import ApacheKafka
+from coterie_replay.brokers.topics import create_topics
 from tests.bench.measure import Result, compare
 from tests.bench.rig import Rig
 from tests.chassis import sample

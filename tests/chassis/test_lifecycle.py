@@ -29,10 +29,10 @@ from coterie_chassis.service import Runtime, Service
 from coterie_chassis.testing import person, until
 from coterie_contracts.feedback import FeedbackSubmitted
 from coterie_contracts.topics import Lane
-from coterie_local.broker_topics import create_topics
-from coterie_local.embedded_kafka import EmbeddedKafka
-from coterie_local.kafka import ApacheKafka
-from coterie_local.processes import free_port
+from coterie_replay.brokers.apache import ApacheKafka
+from coterie_replay.brokers.embedded import EmbeddedKafka
+from coterie_replay.brokers.processes import free_port
+from coterie_replay.brokers.topics import create_topics
 
 from . import sample
 from .platform import Broker, Platform, true

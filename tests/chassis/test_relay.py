@@ -27,7 +27,7 @@ from coterie_chassis.testing import until
 from coterie_contracts.envelope import decode
 from coterie_contracts.feedback import FeedbackSubmitted
 from coterie_contracts.member import MemberContact
-from coterie_local.embedded_kafka import EmbeddedKafka
+from coterie_replay.brokers.embedded import EmbeddedKafka
 
 from . import sample
 from .platform import Broker, Platform, true

@@ -14,7 +14,7 @@ from coterie_chassis.store import Database
 from coterie_chassis.sweeper import Sweeper
 from coterie_chassis.testing import event_of, until
 from coterie_contracts.feedback import FeedbackSubmitted
-from coterie_local.processes import free_port
+from coterie_replay.brokers.processes import free_port
 
 from . import sample
 from .platform import Broker, Platform, true

@@ -19,9 +19,9 @@ from time import monotonic
 from typing import Final
 
 from coterie_local.audit import Report, audit
-from coterie_local.blocking import block_on
 from coterie_local.platform import Platform
-from coterie_local.processes import Child, free_port, start
+from coterie_replay.brokers.blocking import block_on
+from coterie_replay.brokers.processes import Child, free_port, start
 from tests.faults.canonical import canonical, differences
 from tests.flows.seasons import CUT, Played, options, perform, read_log, settled
 

@@ -16,8 +16,8 @@ from aiokafka import AIOKafkaProducer
 from coterie_chassis.deadletter import COMPACTED
 from coterie_contracts.topics import TOPICS, Topic
 from coterie_local.audit import audit
-from coterie_local.blocking import block_on
 from coterie_local.platform import SERVICES, Platform
+from coterie_replay.brokers.blocking import block_on
 from tests.faults.canonical import Canonical, canonical, differences
 from tests.flows.seasons import Played, read_log, settled
 

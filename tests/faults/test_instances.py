@@ -11,9 +11,9 @@ import pytest
 
 from coterie_chassis.testing import until
 from coterie_contracts.topics import Lane
-from coterie_local.blocking import block_on
 from coterie_local.platform import SERVICES, Platform
-from coterie_local.processes import Child
+from coterie_replay.brokers.blocking import block_on
+from coterie_replay.brokers.processes import Child
 from tests.faults.director import (
     Disturbance,
     assert_as_undisturbed,

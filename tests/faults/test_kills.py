@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from coterie_local.platform import SERVICES, Platform
-from coterie_local.processes import Child
+from coterie_replay.brokers.processes import Child
 from tests.faults.crashing import CRASHED
 from tests.faults.director import Disturbance, assert_as_undisturbed, direct, instance, platform_on
 from tests.flows.seasons import Played

@@ -23,16 +23,16 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from coterie_contracts.topics import TOPICS, Lane
-from coterie_local.blocking import block_on
-from coterie_local.broker_topics import LOOK_UP_MS
 from coterie_local.demo.season import LEAST_PEOPLE, Season
 from coterie_local.demo.stage import Stage
 from coterie_local.importers.transport import Answer, Send, Transport
-from coterie_local.kafka import missing_parts
 from coterie_local.log import LogReader, Record
 from coterie_local.platform import SERVICES, Options, Platform
 from coterie_local.tokens import ISSUER
 from coterie_local.welcome import LOCAL_BRAND
+from coterie_replay.brokers.apache import missing_parts
+from coterie_replay.brokers.blocking import block_on
+from coterie_replay.brokers.topics import LOOK_UP_MS
 from tests.faults.canonical import Canonical, canonical
 
 __all__ = ["CUT", "Played", "options", "perform", "played_once", "read_log", "settled"]

@@ -16,8 +16,8 @@ from coterie_local import importing
 from coterie_local.importers.plan import Plan
 from coterie_local.importers.polis import plan_polis
 from coterie_local.platform import SERVICES
-from coterie_local.processes import LocalFault
 from coterie_local.tokens import TokenIssuer
+from coterie_replay.brokers.processes import LocalFault
 
 HISTORY = Path(__file__).parent.parent / "histories" / "polis"
 

@@ -11,10 +11,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 
 from coterie_contracts.topics import TOPICS
-from coterie_local import kafka as kafka_module
-from coterie_local.broker_topics import create_topics
-from coterie_local.kafka import ApacheKafka
-from coterie_local.processes import LocalFault
+from coterie_replay.brokers import apache as kafka_module
+from coterie_replay.brokers.apache import ApacheKafka
+from coterie_replay.brokers.processes import LocalFault
+from coterie_replay.brokers.topics import create_topics
 
 TOPIC = TOPICS[0].name
 

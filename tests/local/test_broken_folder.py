@@ -10,9 +10,9 @@ import pytest
 from coterie_local.data_folder import DataFolder, running_in
 from coterie_local.platform import Options, Platform
 from coterie_local.postgres import EmbeddedPostgres
-from coterie_local.processes import LocalFault
 from coterie_local.secrets_store import Secrets
 from coterie_local.tokens import TokenIssuer
+from coterie_replay.brokers.processes import LocalFault
 
 WHAT_TO_DO = "pass another --data"
 

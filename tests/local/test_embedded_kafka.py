@@ -10,7 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from coterie_contracts.topics import TOPICS
-from coterie_local.embedded_kafka import EmbeddedKafka
+from coterie_replay.brokers.embedded import EmbeddedKafka
 
 PARTITIONS = 3
 

@@ -23,7 +23,7 @@ import pytest
 from coterie_local import platform as platform_module
 from coterie_local.data_folder import running_in
 from coterie_local.platform import SERVICES, Options, Platform
-from coterie_local.processes import LocalFault
+from coterie_replay.brokers.processes import LocalFault
 
 COTERIE = Path(sys.executable).parent / "coterie"
 STAND_IN = """

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from coterie_local.postgres import EmbeddedPostgres
-from coterie_local.processes import LocalFault
+from coterie_replay.brokers.processes import LocalFault
 
 START_AND_DIE = """
 import os, signal, sys

@@ -7,11 +7,11 @@ from typing import Final, Protocol
 
 from aiokafka.errors import KafkaError
 
-from coterie_local.blocking import block_on
-from coterie_local.broker_topics import create_topics
-from coterie_local.embedded_kafka import EmbeddedKafka
-from coterie_local.kafka import ApacheKafka, cluster_id_of
-from coterie_local.processes import LocalFault
+from coterie_replay.brokers.apache import ApacheKafka, cluster_id_of
+from coterie_replay.brokers.blocking import block_on
+from coterie_replay.brokers.embedded import EmbeddedKafka
+from coterie_replay.brokers.processes import LocalFault
+from coterie_replay.brokers.topics import create_topics
 
 __all__ = ["OWN_PARTITIONS", "Broker", "broker_of", "is_address"]
 

@@ -33,7 +33,7 @@ from coterie_local.options import (
     console,
     keep_report,
 )
-from coterie_local.processes import LocalFault
+from coterie_replay.brokers.processes import LocalFault
 
 if TYPE_CHECKING:
     from coterie_local.platform import Options, Platform

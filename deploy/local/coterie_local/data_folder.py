@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from coterie_local.processes import LocalFault, free_port, port_is_free
 from coterie_local.secrets_store import Secrets, write_private
+from coterie_replay.brokers.processes import LocalFault, free_port, port_is_free
 
 __all__ = ["DataFolder", "Running", "running_in"]
 

@@ -10,7 +10,7 @@ import typer
 
 from coterie_local.interruptible import Interruptible
 from coterie_local.options import DATA, ReportFile, check_report, console, keep_report
-from coterie_local.processes import LocalFault
+from coterie_replay.brokers.processes import LocalFault
 
 if TYPE_CHECKING:
     from coterie_local.importers.plan import Plan

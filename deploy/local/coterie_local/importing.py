@@ -25,13 +25,13 @@ from coterie_local.importers.plan import BrokenHistory, Plan
 from coterie_local.importers.report import Report, render
 from coterie_local.importers.run import events_expected, import_history, journal_of
 from coterie_local.importers.transport import Unreachable
-from coterie_local.kafka import missing_parts
 from coterie_local.log import read_kafka
 from coterie_local.platform import SERVICES, Options, Platform
-from coterie_local.processes import LocalFault
 from coterie_local.progress import Progress
 from coterie_local.tokens import TokenIssuer
 from coterie_local.welcome import LOCAL_BRAND
+from coterie_replay.brokers.apache import missing_parts
+from coterie_replay.brokers.processes import LocalFault
 
 __all__ = ["EMBEDDED_EVENTS", "import_into", "joined", "read_history", "started"]
 

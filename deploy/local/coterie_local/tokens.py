@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
 from coterie_chassis.auth import Role
-from coterie_local.processes import LocalFault
 from coterie_local.secrets_store import write_private
+from coterie_replay.brokers.processes import LocalFault
 
 __all__ = ["AUDIENCE", "ISSUER", "TokenIssuer"]
 

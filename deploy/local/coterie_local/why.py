@@ -11,9 +11,9 @@ from rich.table import Table
 
 from coterie_chassis.auth import Role
 from coterie_local.data_folder import Running
-from coterie_local.processes import LocalFault
 from coterie_local.tokens import TokenIssuer
 from coterie_local.welcome import LOCAL_BRAND
+from coterie_replay.brokers.processes import LocalFault
 
 __all__ = ["explain"]
 

@@ -17,7 +17,7 @@ from uuid import UUID
 import asyncpg
 
 from coterie_local.platform import Platform
-from coterie_local.processes import LocalFault
+from coterie_replay.brokers.processes import LocalFault
 
 __all__ = ["dead_letter", "planted", "redrive"]
 

@@ -20,10 +20,10 @@ from coterie_local.demo.stage import Stage, subject_in
 from coterie_local.importers.transport import Transport
 from coterie_local.log import LogReader, Record
 from coterie_local.platform import Options, Platform
-from coterie_local.processes import LocalFault
 from coterie_local.progress import Progress
 from coterie_local.tokens import ISSUER
 from coterie_local.welcome import LOCAL_BRAND
+from coterie_replay.brokers.processes import LocalFault
 
 __all__ = ["Loaded", "play", "play_once", "run_demo"]
 

@@ -20,7 +20,7 @@ from coterie_local.importers.client import (
 )
 from coterie_local.importers.transport import Refused, Send
 from coterie_local.platform import Platform
-from coterie_local.processes import LocalFault
+from coterie_replay.brokers.processes import LocalFault
 
 __all__ = ["LEAST_PEOPLE", "Season"]
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from coterie_chassis.auth import Role
 from coterie_local.importers.client import FEEDBACK, MEMBERSHIP, NOTIFICATIONS
 from coterie_local.importers.transport import Answer, Caller, Send, Transport
-from coterie_local.processes import LocalFault
+from coterie_replay.brokers.processes import LocalFault
 
 __all__ = ["MANAGER", "START", "Person", "Stage", "subject_in"]
 

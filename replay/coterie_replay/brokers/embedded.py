@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from coterie_contracts.topics import TOPICS
-from coterie_local.processes import Child, LocalFault, start, wait_until
+from coterie_replay.brokers.processes import Child, LocalFault, start, wait_until
 
 __all__ = ["EmbeddedKafka", "MockCluster"]
 
@@ -101,7 +101,7 @@ class EmbeddedKafka:
         self.data.mkdir(parents=True, exist_ok=True)
         address = self.data / "address"
         address.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "coterie_local.embedded_kafka"]
+        command = [sys.executable, "-m", "coterie_replay.brokers.embedded"]
         command += ["--port-file", str(address)]
         if self._partitions is not None:
             command += ["--partitions", str(self._partitions)]

@@ -1,7 +1,7 @@
 """Apache Kafka on this machine without Docker: real rebalances, real offsets, a log on disk.
 
-Maven fetches the jars once per content of `pom.xml`. A data folder keeps its cluster id, so what
-was acknowledged is there after a stop, a restart or a kill.
+Maven fetches the jars once per content of `pom.xml`, into the user's cache. A data folder keeps its
+cluster id, so what was acknowledged is there after a stop, a restart or a kill.
 """
 
 from __future__ import annotations
@@ -25,13 +25,21 @@ from typing import Final
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from coterie_local.blocking import block_on
-from coterie_local.processes import Child, LocalFault, free_port, port_is_free, start, wait_until
+from coterie_replay.brokers.blocking import block_on
+from coterie_replay.brokers.processes import (
+    Child,
+    LocalFault,
+    free_port,
+    port_is_free,
+    start,
+    wait_until,
+)
 
 __all__ = ["ApacheKafka", "cluster_id_of", "fetch", "missing_parts"]
 
-HOME: Final = Path(__file__).resolve().parents[1] / "kafka"
-LIBS: Final = HOME / "libs"
+HOME: Final = Path(__file__).resolve().parent / "apache_kafka"
+CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "coterie"
+LIBS: Final = CACHE / f"kafka-{hashlib.sha256((HOME / 'pom.xml').read_bytes()).hexdigest()[:12]}"
 _MAVEN_PLUGIN: Final = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
 _READY_S: Final = 60.0
 _STOP_S: Final = 30.0
@@ -221,7 +229,7 @@ def missing_parts() -> str | None:
 
 
 def fetch() -> None:
-    """Bring the jars of `pom.xml` into `libs`, once per content of that file.
+    """Bring the jars of `pom.xml` into `LIBS`, once per content of that file.
 
     Processes that fetch at the same time wait for each other. Raises `LocalFault`.
     """
@@ -230,7 +238,8 @@ def fetch() -> None:
     with _one_at_a_time():
         if _fetched():
             return
-        shutil.rmtree(LIBS, ignore_errors=True)
+        partial = LIBS.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
         outcome = subprocess.run(
             [
                 *(
@@ -241,7 +250,7 @@ def fetch() -> None:
                     str(HOME / "pom.xml"),
                     f"{_MAVEN_PLUGIN}:copy-dependencies",
                 ),
-                *("-DincludeScope=runtime", f"-DoutputDirectory={LIBS}"),
+                *("-DincludeScope=runtime", f"-DoutputDirectory={partial}"),
             ],
             capture_output=True,
             text=True,
@@ -250,7 +259,7 @@ def fetch() -> None:
         if outcome.returncode != 0:
             said = [line for line in outcome.stdout.splitlines() if line.startswith("[ERROR]")]
             raise LocalFault(f"Maven could not fetch Apache Kafka: {' '.join(said[:1])}")
-        (LIBS / "stamp").write_text(_pom_hash())
+        partial.rename(LIBS)
 
 
 def _java(*options: str) -> list[str]:
@@ -258,19 +267,14 @@ def _java(*options: str) -> list[str]:
     return ["java", *options, *quiet, "-cp", f"{LIBS}{os.sep}*"]
 
 
-def _pom_hash() -> str:
-    return hashlib.sha256((HOME / "pom.xml").read_bytes()).hexdigest()
-
-
 def _fetched() -> bool:
-    stamp = LIBS / "stamp"
-    return stamp.exists() and stamp.read_text() == _pom_hash()
+    return LIBS.is_dir()
 
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    lock_file = HOME / "target" / "fetching.lock"
-    lock_file.parent.mkdir(exist_ok=True)
+    lock_file = LIBS.with_suffix(".lock")
+    lock_file.parent.mkdir(parents=True, exist_ok=True)
     with lock_file.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

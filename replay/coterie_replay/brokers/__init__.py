@@ -1,0 +1,1 @@
+"""Brokers for tests and local platforms: embedded, Apache Kafka by Maven, Docker, elsewhere."""

@@ -1,0 +1,102 @@
+"""The topics of `coterie_contracts.topics` on a real broker, exactly as that table says.
+
+A topic that exists keeps its partition count for ever: more partitions would move the keys of
+aggregates to other partitions and so break their order. A difference is refused, never repaired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import for_code
+
+from coterie_contracts.topics import TOPICS, Topic
+from coterie_replay.brokers.processes import LocalFault
+
+__all__ = ["LOOK_UP_MS", "create_topics"]
+
+LOOK_UP_MS = 10
+"""A consumer asked for offsets looks up one unknown topic in each pause of its retries."""
+_TIMEOUT_MS = 60_000
+
+
+async def create_topics(bootstrap: str, *, partitions: int | None = None, replicas: int = 1) -> int:
+    """Create what is missing at `bootstrap`, wait until it can be used; how many were created.
+
+    `partitions` overrides the table's count, for tests. Raises `LocalFault` when a topic exists
+    with another partition count, `KafkaError` when the broker refuses.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=_TIMEOUT_MS)
+    await admin.start()
+    try:
+        existing = await _partition_counts(admin)
+        _refuse_differences(existing, partitions)
+        missing = [topic for topic in TOPICS if topic.name not in existing]
+        if missing:
+            rows = [_new_topic(topic, partitions, replicas) for topic in missing]
+            answer = await admin.create_topics(rows, timeout_ms=_TIMEOUT_MS)
+            _raise_errors(answer.topic_errors)
+            await _until_led(bootstrap, rows)
+        return len(missing)
+    finally:
+        await admin.close()
+
+
+async def _partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    wanted = {topic.name for topic in TOPICS}
+    present = wanted & set(await admin.list_topics())
+    if not present:
+        return {}
+    described = await admin.describe_topics(sorted(present))
+    return {row["topic"]: len(row["partitions"]) for row in described}
+
+
+def _refuse_differences(existing: Mapping[str, int], partitions: int | None) -> None:
+    for topic in TOPICS:
+        wanted = partitions or topic.partitions
+        if existing.get(topic.name, wanted) != wanted:
+            raise LocalFault(
+                f"topic {topic.name} has {existing[topic.name]} partitions instead of {wanted}: "
+                "keys would move; use another broker, or delete the topic with all it holds"
+            )
+
+
+def _new_topic(topic: Topic, partitions: int | None, replicas: int) -> NewTopic:
+    return NewTopic(
+        name=topic.name,
+        num_partitions=partitions or topic.partitions,
+        replication_factor=replicas,
+        topic_configs={
+            "retention.ms": str(topic.retention_ms),
+            "cleanup.policy": "compact" if topic.compacted else "delete",
+        },
+    )
+
+
+async def _until_led(bootstrap: str, rows: Sequence[NewTopic]) -> None:
+    """Return when every new partition has a leader that answers, so that no client must retry."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        request_timeout_ms=_TIMEOUT_MS,
+        retry_backoff_ms=LOOK_UP_MS,
+    )
+    await consumer.start()
+    try:
+        await consumer.end_offsets(
+            [
+                TopicPartition(row.name, number)
+                for row in rows
+                for number in range(row.num_partitions)
+            ]
+        )
+    finally:
+        await consumer.stop()
+
+
+def _raise_errors(errors: list[tuple[str, int, str | None]]) -> None:
+    for name, code, message in errors:
+        error = for_code(code)
+        if code and error.__name__ != "TopicAlreadyExistsError":
+            raise error(f"topic {name}: {message}")

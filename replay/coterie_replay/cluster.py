@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError, for_code
 from coterie_contracts.topics import PARTITIONS, TOPICS
 from coterie_replay.faults import ReplayFault
 
-__all__ = ["TEST_CLUSTER", "Cluster", "connected"]
+__all__ = ["TEST_CLUSTER", "Cluster", "connected", "delete_topics"]
 
 TEST_CLUSTER: Final = "coterie.test-cluster"
 _TIMEOUT_MS: Final = 30_000
@@ -46,6 +46,15 @@ class Cluster:
         if missing:
             await self.create(missing)
 
+    async def delete(self, prefix: str) -> None:
+        """Delete every topic whose name begins with `prefix`, which is not empty.
+
+        The embedded broker cannot delete any.
+        """
+        doomed = [topic for topic in await self._admin.list_topics() if topic.startswith(prefix)]
+        if prefix and doomed and await self._takes_requests():
+            await self._admin.delete_topics(doomed)
+
     async def create(self, partitions: dict[str, int]) -> None:
         """Create topics that are not there, with one replica each and kept for ever.
 
@@ -55,8 +64,7 @@ class Cluster:
             NewTopic(name, count, 1, topic_configs=_configuration(name))
             for name, count in partitions.items()
         ]
-        told = await self._admin.describe_cluster()
-        if told["controller_id"] not in {broker["node_id"] for broker in told["brokers"]}:
+        if not await self._takes_requests():
             await self._admin.describe_topics(list(partitions))
             return
         answer = await self._admin.create_topics(rows, timeout_ms=_TIMEOUT_MS)
@@ -64,6 +72,17 @@ class Cluster:
             error = for_code(code)
             if code and error.__name__ != "TopicAlreadyExistsError":
                 raise error(f"topic {name}: {message}")
+
+    async def _takes_requests(self) -> bool:
+        """Whether there is a controller: the embedded broker has none."""
+        told = await self._admin.describe_cluster()
+        return told["controller_id"] in {broker["node_id"] for broker in told["brokers"]}
+
+
+async def delete_topics(bootstrap: str, prefix: str) -> None:
+    """Delete every topic whose name begins with `prefix`."""
+    async with connected(bootstrap) as cluster:
+        await cluster.delete(prefix)
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ from aiokafka.errors import KafkaError
 
 from coterie_contracts.member import MemberContact
 from coterie_contracts.topics import TOPICS
-from coterie_replay.cluster import Cluster, connected
+from coterie_replay.cluster import TEST_CLUSTER, Cluster, connected
 from coterie_replay.faults import ReplayFault
 from coterie_replay.record import Record
 
@@ -30,6 +30,7 @@ __all__ = ["TAPED_TOPICS", "Log"]
 TAPED_TOPICS: Final = frozenset(t.name for t in TOPICS) - {MemberContact.topic}
 _FETCH_BYTES: Final = 256 * 1024  # of each partition; what memory is bounded by
 _POLL_MS: Final = 200
+_PAUSE_S: Final = 0.2
 _LONG_POLL_MS: Final = 20
 
 
@@ -45,16 +46,16 @@ class _Partition:
 class Log:
     """Records of `topics` on the cluster at `bootstrap`, from their first offsets.
 
-    `prefix` stands before every topic's name there and not in the records. `topics` that are not
-    there are missing without an error, and followed once they appear; contact data is never read.
-    Errors of Kafka's come as `ReplayFault`.
+    `prefix` stands before every topic's name there and not in the records. `topics` of None are all
+    but Kafka's own. Those that are not there are missing without an error, and followed once they
+    appear; contact data is never read. Errors of Kafka's come as `ReplayFault`.
     """
 
     def __init__(
-        self, bootstrap: str, topics: Collection[str] = TAPED_TOPICS, *, prefix: str = ""
+        self, bootstrap: str, topics: Collection[str] | None = TAPED_TOPICS, *, prefix: str = ""
     ) -> None:
         self._bootstrap = bootstrap
-        self._topics = frozenset(topics) - {MemberContact.topic}
+        self._topics = None if topics is None else frozenset(topics)
         self._prefix = prefix
         self._known: dict[TopicPartition, _Partition] = {}
         self.read = 0
@@ -106,11 +107,16 @@ class Log:
         await self._connection.__aexit__(None, None, None)
 
     async def records(
-        self, *, follow: bool = False, idle: Callable[[], None] | None = None
+        self,
+        *,
+        follow: bool = False,
+        idle: Callable[[], None] | None = None,
+        pause_s: float = _PAUSE_S,
     ) -> AsyncGenerator[Record]:
         """Records up to the end offsets of this moment; with `follow` for ever.
 
-        `idle` is called whenever all that is there was read and more is waited for.
+        `idle` is called whenever all that is there was read; `pause_s` seconds later the ends
+        are looked up again.
         """
         try:
             while True:
@@ -121,7 +127,7 @@ class Log:
                     return
                 if idle is not None:
                     idle()
-                await asyncio.sleep(_POLL_MS / 1000)
+                await asyncio.sleep(pause_s)
                 await self._look()
         except (KafkaError, OSError) as error:
             raise ReplayFault(
@@ -166,7 +172,7 @@ class Log:
         new = [
             TopicPartition(topic, number)
             for topic, count in counts.items()
-            if topic.startswith(self._prefix) and self._plain(topic) in self._topics
+            if topic.startswith(self._prefix) and self._wants(self._plain(topic))
             for number in range(count)
             if TopicPartition(topic, number) not in self._known
         ]
@@ -181,6 +187,10 @@ class Log:
             known.end = end
             self._consumer.seek(place, known.position)
             (self._consumer.resume if known.position < end else self._consumer.pause)(place)
+
+    def _wants(self, topic: str) -> bool:
+        wanted = not topic.startswith("_") if self._topics is None else topic in self._topics
+        return wanted and topic not in {MemberContact.topic, TEST_CLUSTER}
 
     def _plain(self, topic: str) -> str:
         return topic.removeprefix(self._prefix)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import text
 
 from coterie_chassis import telemetry
+from coterie_chassis.outbox import headers_of
 from coterie_chassis.telemetry import Telemetry
 from coterie_contracts.topics import Lane
 
@@ -59,8 +60,9 @@ async def _look_at_backlog(measured: Telemetry, database: Database) -> None:
         letters = {row.lane: row for row in await uow.rows(_LETTERS)}
         deadlines = (await uow.execute(_DEADLINES)).scalar_one()
     age = 0.0
-    if outbox.recorded is not None:
-        age = (uow.now - datetime.fromisoformat(outbox.recorded)).total_seconds()
+    if outbox.headers is not None:
+        recorded = dict(headers_of(outbox.headers))["ce_recordedtime"].decode()
+        age = (uow.now - datetime.fromisoformat(recorded)).total_seconds()
     measured.record(telemetry.OUTBOX_DEPTH, outbox.depth)
     measured.record(telemetry.OUTBOX_AGE, max(age, 0.0))
     measured.record(telemetry.FAILED_DEADLINES_OPEN, deadlines)
@@ -72,9 +74,7 @@ async def _look_at_backlog(measured: Telemetry, database: Database) -> None:
 
 _OUTBOX: Final = text(
     "SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT :deepest) AS counted) AS depth, "
-    "(SELECT header.value ->> 1 FROM (SELECT headers FROM outbox ORDER BY id LIMIT 1) AS oldest, "
-    "jsonb_array_elements(oldest.headers) AS header(value) "
-    "WHERE header.value ->> 0 = 'ce_recordedtime') AS recorded"
+    "(SELECT headers FROM outbox ORDER BY id LIMIT 1) AS headers"
 )
 _LETTERS: Final = text(
     "SELECT lane, count(*) AS open, count(DISTINCT subject) AS keys "

@@ -2,6 +2,10 @@
 
 An oversize event fails the command that makes it and never reaches the relay. Rows of one
 aggregate are written under that aggregate's row lock, so their ids follow its commit order.
+
+Headers are kept as one string of bytes, because the relay reads them for every row that it sends:
+their names, which vary little and are taken apart once, then their values, all joined by zero
+bytes. No value holds one.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -20,9 +25,21 @@ from coterie_contracts.envelope import Event, Message, encode
 if TYPE_CHECKING:
     from coterie_chassis.store import UnitOfWork
 
-__all__ = ["MAX_RECORD_BYTES", "CurrentState", "dump_json", "message_of", "row_of"]
+__all__ = [
+    "MAX_RECORD_BYTES",
+    "CurrentState",
+    "dump_json",
+    "headers_of",
+    "message_of",
+    "row_of",
+    "stored_headers",
+]
 
 MAX_RECORD_BYTES: Final = 900_000
+_SEPARATOR: Final = b"\0"
+_SHAPES: Final = 1_024
+
+Headers = Sequence[tuple[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +86,34 @@ def row_of(draft: Draft, cause: Cause, *, service: str, now: datetime) -> dict[s
         "event_id": event.id,
         "topic": message.topic,
         "key": message.key,
-        "headers": [[name, value.decode()] for name, value in message.headers],
+        "headers": stored_headers(message.headers),
         "value": message.value,
     }
 
 
-def message_of(topic: str, key: bytes, headers: list[list[str]], value: bytes | None) -> Message:
+def message_of(topic: str, key: bytes, headers: bytes, value: bytes | None) -> Message:
     """The record that an outbox or archive row stands for."""
-    return Message(topic, key, tuple((name, text.encode()) for name, text in headers), value)
+    return Message(topic, key, tuple(headers_of(headers)), value)
+
+
+def stored_headers(headers: Headers) -> bytes:
+    """Headers as a row keeps them. Raises `ValueError` for one that holds a zero byte."""
+    names = " ".join([name for name, _ in headers]).encode()
+    stored = _SEPARATOR.join([names, *[value for _, value in headers]])
+    if stored.count(_SEPARATOR) != len(headers):
+        raise ValueError("a header holds a zero byte")
+    return stored
+
+
+def headers_of(stored: bytes) -> list[tuple[str, bytes]]:
+    """What `stored_headers` keeps."""
+    names, *values = stored.split(_SEPARATOR)
+    return list(zip(_names_of(names), values, strict=True))
+
+
+@lru_cache(maxsize=_SHAPES)
+def _names_of(joined: bytes) -> tuple[str, ...]:
+    return tuple(joined.decode().split())
 
 
 def dump_json(value: Any) -> str:

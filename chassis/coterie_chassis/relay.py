@@ -4,9 +4,10 @@ Why order holds. Rows of one key have ids in commit order, because each is writt
 aggregate's row lock. So whatever a leader reads at one moment holds, for each key, its earliest
 rows that are not delivered yet: a row that commits late has a higher id than every earlier row of
 its key, rows in flight are left out by exact id and never by a bound, and rows are removed only
-once they are acknowledged. Batch N+1 is sent after every record of batch N is acknowledged; within
-a batch the idempotent producer keeps a partition's order through its own retries, and after a
-failure its sequence numbers make the broker refuse what would follow the gap.
+once they are acknowledged. Batch N+1 is read and packed while batch N is in flight, and sent after
+every record of batch N is acknowledged; within a batch the idempotent producer keeps a partition's
+order through its own retries, and after a failure its sequence numbers make the broker refuse what
+would follow the gap.
 
 Why a second sender does no harm. A leader that stops without noticing (SIGSTOP, a lost network)
 keeps what it has read. Another takes the lock once the session is gone, reads the same remaining
@@ -23,19 +24,19 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
-from aiokafka import AIOKafkaProducer
 from sqlalchemy import ARRAY, BigInteger, Row, all_, cast, select, text
 
 from coterie_chassis import connections, telemetry
 from coterie_chassis.deadletter import COMPACTED
 from coterie_chassis.errors import describe
-from coterie_chassis.outbox import CurrentState, message_of, row_of
+from coterie_chassis.outbox import CurrentState, headers_of, row_of
+from coterie_chassis.sending import Packed, Sender
 from coterie_chassis.store import SESSION
 from coterie_chassis.tables import outbox, outbox_archive
 from coterie_chassis.telemetry import Telemetry
@@ -46,14 +47,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Relay"]
 
-_Row = Row[int, str, bytes, list[list[str]], bytes | None]
+_Row = Row[int, str, bytes, bytes, bytes | None]
+_Stored = tuple[str, bytes, bytes, bytes | None]
 _log = logging.getLogger(__name__)
 _LEADER: Final = 7_203_553
 _CHANNEL: Final = "coterie_outbox"
 _RENEW_S: Final = 1.0
 _LEASE_S: Final = 5.0
 _ANSWER_S: Final = 5.0
-_ABORT_S: Final = 0.2
 _SEND_TIMEOUT_S: Final = 30.0
 _RING_EVERY_S: Final = 0.005
 _PAUSE_S: Final = 0.5
@@ -63,13 +64,11 @@ class LostLeadership(Exception):
     """The lock is not proven any more; another instance may be sending already."""
 
 
-class _Again(NamedTuple):
-    """A record of a compacted topic, made from current state."""
+class _Batch(NamedTuple):
+    """Rows that are read and packed, to be sent at once."""
 
-    topic: str
-    key: bytes
-    headers: list[list[str]]
-    value: bytes | None
+    ids: list[int]
+    packed: Packed
 
 
 class Relay:
@@ -85,6 +84,7 @@ class Relay:
         self._settings = settings
         self._current_state = current_state
         self._telemetry = Telemetry(database.service)
+        self._reading = database.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._doorbell = asyncio.Event()
         self._announce = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -180,45 +180,40 @@ class Relay:
         self._doorbell.set()
 
     async def _lead(self) -> None:
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.kafka_bootstrap,
+        sender = Sender(
+            self._settings.kafka_bootstrap,
             client_id=f"coterie-{self._database.service}-relay",
-            acks="all",
-            enable_idempotence=True,
-            linger_ms=0,
-            request_timeout_ms=10_000,
             **connections.kafka_options(self._settings),
         )
         self.waits_for_kafka = True
         try:
-            await producer.start()
+            await sender.start()
             self.leading, self.waits_for_kafka = True, False
             if self._refill:
-                await self.republish(producer, since=None)
+                await self.republish(sender, since=None)
                 self._refill = False
             while not self._stopping.is_set():
                 self._check_lock()
                 self._doorbell.clear()
-                await self._serve_republish_requests(producer)
-                if not await self._drain(producer):
+                await self._serve_republish_requests(sender)
+                if not await self._drain(sender):
                     self.last_progress = time.monotonic()
                     await self._wait_for_doorbell()
         finally:
-            await _abort(producer)
+            await sender.abort()
 
-    async def _drain(self, producer: AIOKafkaProducer) -> int:
-        """Send until the outbox is empty; fetches the next rows while the last are in flight."""
+    async def _drain(self, sender: Sender) -> int:
+        """Send until the outbox is empty; packs the next rows while the last are in flight."""
         sent = 0
         removed: list[int] = []
-        rows = await self._fetch(except_for=[])
+        batch = await self._next_batch(sender, except_for=[])
         removing: asyncio.Task[None] | None = None
         try:
-            while rows and not self._stopping.is_set():
+            while batch.ids and not self._stopping.is_set():
                 self._check_lock()
-                sending = asyncio.create_task(self._send(producer, rows))
-                ids = [row.id for row in rows]
+                sending = asyncio.create_task(self._send(sender, batch.packed))
                 try:
-                    following = await self._fetch(except_for=removed + ids)
+                    following = await self._next_batch(sender, except_for=removed + batch.ids)
                     await sending
                 except BaseException:
                     sending.cancel()
@@ -226,19 +221,24 @@ class Relay:
                     raise
                 if removing is not None:
                     await removing
-                removing = asyncio.create_task(self._remove(ids))
-                removed = ids
-                sent += len(rows)
+                removing = asyncio.create_task(self._remove(batch.ids))
+                removed = batch.ids
+                sent += len(batch.ids)
                 self.last_progress = time.monotonic()
-                rows = following
+                batch = following
         finally:
             if removing is not None:
                 await removing
         return sent
 
+    async def _next_batch(self, sender: Sender, *, except_for: list[int]) -> _Batch:
+        rows = await self._fetch(except_for=except_for)
+        packed = await _pack(sender, (row[1:] for row in rows))
+        return _Batch([row[0] for row in rows], packed)
+
     async def _fetch(self, *, except_for: list[int]) -> Sequence[_Row]:
         """The oldest rows but those in flight, named one by one: a bound would skip some."""
-        async with self._database.engine.connect() as connection:
+        async with self._reading.connect() as connection:
             statement = (
                 select(*_RECORD)
                 .where(outbox.c.id != all_(cast(except_for, ARRAY(BigInteger))))
@@ -247,22 +247,11 @@ class Relay:
             )
             return (await connection.execute(statement)).all()
 
-    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[_Row | _Again]) -> None:
-        """Send rows in order and wait for every acknowledgement."""
+    async def _send(self, sender: Sender, packed: Packed) -> None:
+        """Send in order and wait for every acknowledgement."""
         async with asyncio.timeout(_SEND_TIMEOUT_S):
-            futures = []
-            for row in rows:
-                message = message_of(row.topic, bytes(row.key), row.headers, row.value)
-                futures.append(
-                    await producer.send(
-                        message.topic,
-                        key=message.key,
-                        value=message.value,
-                        headers=list(message.headers),
-                    )
-                )
-            await asyncio.gather(*futures)
-        self._telemetry.record(telemetry.RELAY_SENT, len(rows))
+            await sender.send(packed)
+        self._telemetry.record(telemetry.RELAY_SENT, packed.count)
 
     async def _remove(self, ids: Sequence[int]) -> None:
         """Move exactly the acknowledged rows to the archive; compacted topics are not kept."""
@@ -286,7 +275,7 @@ class Relay:
                 )
             self._archive_days.add(name)
 
-    async def republish(self, producer: AIOKafkaProducer, *, since: datetime | None) -> int:
+    async def republish(self, sender: Sender, *, since: datetime | None) -> int:
         """Send the archive again, oldest first and before any live row, with identical ids.
 
         Compacted topics follow from current state.
@@ -297,16 +286,16 @@ class Relay:
             if not rows:
                 break
             self._check_lock()
-            await self._send(producer, rows)
+            await self._send(sender, await _pack(sender, (row[1:] for row in rows)))
             self.last_progress = time.monotonic()
             after, sent = rows[-1].id, sent + len(rows)
         for state in self._current_state:
-            sent += await self._republish_state(producer, state)
+            sent += await self._republish_state(sender, state)
         if sent:
             _log.info("archive and current state sent again", extra={"count": sent})
         return sent
 
-    async def _republish_state(self, producer: AIOKafkaProducer, state: CurrentState) -> int:
+    async def _republish_state(self, sender: Sender, state: CurrentState) -> int:
         """Send what stands now of a compacted topic; live rows follow and win."""
         after: UUID | None = None
         sent = 0
@@ -319,8 +308,8 @@ class Relay:
             if not page:
                 return sent
             self._check_lock()
-            names = _Again._fields
-            await self._send(producer, [_Again(*(row[name] for name in names)) for row in rows])
+            stored = ((row["topic"], row["key"], row["headers"], row["value"]) for row in rows)
+            await self._send(sender, await _pack(sender, stored))
             self.last_progress = time.monotonic()
             after, sent = page[-1][1].subject, sent + len(page)
 
@@ -334,15 +323,15 @@ class Relay:
         )
         if since is not None:
             statement = statement.where(kept.sent_at >= since)
-        async with self._database.engine.connect() as connection:
+        async with self._reading.connect() as connection:
             return (await connection.execute(statement)).all()
 
-    async def _serve_republish_requests(self, producer: AIOKafkaProducer) -> None:
+    async def _serve_republish_requests(self, sender: Sender) -> None:
         """Do what `republish` asked for, before any live row."""
-        async with self._database.engine.connect() as connection:
+        async with self._reading.connect() as connection:
             requests = (await connection.execute(_REQUESTS)).all()
         for request in requests:
-            sent = await self.republish(producer, since=request.since)
+            sent = await self.republish(sender, since=request.since)
             async with self._database.engine.begin() as connection:
                 await connection.execute(_SERVED, {"id": request.id, "sent": sent})
 
@@ -389,20 +378,10 @@ class Relay:
                 await self._stopping.wait()
 
 
-async def _abort(producer: AIOKafkaProducer) -> None:
-    """Close without sending what is still queued, which the producer's own `stop` would do.
-
-    What was acknowledged is not queued, so an orderly end loses nothing by it. The first
-    cancellation has aiokafka's sender wait for the request under way, the second ends that too.
-    """
-    client, sender = producer.client, producer._sender.sender_task
-    await client.close()
-    while sender is not None and not sender.done():
-        sender.cancel()
-        await asyncio.wait({sender}, timeout=_ABORT_S)
-    if client._md_update_fut is not None:
-        client._md_update_fut.cancel()
-    producer._closed = True
+async def _pack(sender: Sender, stored: Iterable[_Stored]) -> Packed:
+    return await sender.pack(
+        (topic, key, headers_of(headers), value) for topic, key, headers, value in stored
+    )
 
 
 def _libpq(database: Database) -> str:

@@ -50,7 +50,7 @@ outbox: Final = Table(
     Column("event_id", Uuid, nullable=False),
     Column("topic", Text, nullable=False),
     Column("key", LargeBinary, nullable=False),
-    Column("headers", JSONB, nullable=False),
+    Column("headers", LargeBinary, nullable=False),
     Column("value", LargeBinary),
 )
 
@@ -61,7 +61,7 @@ outbox_archive: Final = Table(
     Column("event_id", Uuid, nullable=False),
     Column("topic", Text, nullable=False),
     Column("key", LargeBinary, nullable=False),
-    Column("headers", JSONB, nullable=False),
+    Column("headers", LargeBinary, nullable=False),
     Column("value", LargeBinary),
     Column("sent_at", _moment, nullable=False, server_default=func.now()),
     Index("outbox_archive_by_id", "id"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -45,6 +45,7 @@ __all__ = [
     "event_of",
     "harness",
     "person",
+    "statements_of",
     "until",
 ]
 
@@ -242,20 +243,25 @@ class Harness:
         async with self.database.begin() as uow:
             await uow.execute(_KNOW, values)
 
-    @contextmanager
-    def statements(self) -> Iterator[StatementCounter]:
+    def statements(self) -> AbstractContextManager[StatementCounter]:
         """Count the SQL statements that run inside the block."""
-        counter = StatementCounter()
+        return statements_of(self.database)
 
-        def note(_c: Any, _cur: Any, statement: str, *_: Any) -> None:
-            counter.statements.append(statement)
 
-        engine = self.database.engine.sync_engine
-        sqlalchemy_event.listen(engine, "before_cursor_execute", note)
-        try:
-            yield counter
-        finally:
-            sqlalchemy_event.remove(engine, "before_cursor_execute", note)
+@contextmanager
+def statements_of(database: Database) -> Iterator[StatementCounter]:
+    """Count the SQL statements that run on a database's pool inside the block."""
+    counter = StatementCounter()
+
+    def note(_c: Any, _cur: Any, statement: str, *_: Any) -> None:
+        counter.statements.append(statement)
+
+    engine = database.engine.sync_engine
+    sqlalchemy_event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield counter
+    finally:
+        sqlalchemy_event.remove(engine, "before_cursor_execute", note)
 
 
 @asynccontextmanager

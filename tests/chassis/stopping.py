@@ -16,6 +16,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 
 from coterie_chassis.relay import Relay
+from coterie_chassis.sending import Packed, Sender
 from coterie_chassis.settings import ChassisSettings, load
 from coterie_chassis.store import Database
 
@@ -29,9 +30,9 @@ def arm(step: str) -> None:
         case "read":
             _stop(Relay, "_fetch", before=False, at=2)
         case "half queued":
-            _stop(AIOKafkaProducer, "send", before=False, at=15)
+            _stop_between_batches()
         case "queued":
-            _stop(AIOKafkaProducer, "send", before=False, at=20)
+            _stop(Sender, "_queue", before=False, at=2)
         case "acknowledged":
             _stop(Relay, "_remove", before=True, at=2)
         case "removed":
@@ -40,6 +41,21 @@ def arm(step: str) -> None:
             _stop(Relay, "_fetch_archived", before=False, at=2)
         case _:
             raise ValueError(step)
+
+
+def _stop_between_batches() -> None:
+    """Of what is sent at once, one partition's batch is queued and the others are not."""
+    queue: Step = Sender._queue
+    reached = 0
+
+    async def stopping(self: Sender, packed: Packed) -> Any:
+        nonlocal reached
+        reached += 1
+        if reached == 2:
+            _stop(AIOKafkaProducer, "send_batch", before=False, at=1)
+        return await queue(self, packed)
+
+    Sender._queue = stopping  # type: ignore[method-assign] # the point of this module
 
 
 def _stop(owner: type, name: str, *, before: bool, at: int) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -14,16 +15,16 @@ from uuid import UUID, uuid4
 
 import psutil
 import pytest
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from sqlalchemy import text
 
 from coterie_chassis import relay as relaying
 from coterie_chassis.decisions import Cause, Draft
 from coterie_chassis.outbox import CurrentState
 from coterie_chassis.relay import Relay
+from coterie_chassis.sending import Sender
 from coterie_chassis.service import Service
 from coterie_chassis.store import UnitOfWork
-from coterie_chassis.testing import until
+from coterie_chassis.testing import statements_of, until
 from coterie_contracts.envelope import decode
 from coterie_contracts.feedback import FeedbackSubmitted
 from coterie_contracts.member import MemberContact
@@ -31,6 +32,7 @@ from coterie_replay.brokers.embedded import EmbeddedKafka
 
 from . import sample
 from .platform import Broker, Platform, true
+from .reading import whole_topic
 from .stopping import STEPS
 
 KEYS, BATCH = 5, 10
@@ -82,25 +84,11 @@ async def leading(platform: Platform) -> AsyncIterator[Relay]:
 async def delivered(platform: Platform, keys: set[UUID]) -> dict[UUID, list[int]]:
     """Sequences of each key as the topic holds them, repeats included."""
     found: dict[UUID, list[int]] = defaultdict(list)
-    async for record in whole_topic(platform, FeedbackSubmitted.topic):
+    async for record in whole_topic(platform.settings.kafka_bootstrap, FeedbackSubmitted.topic):
         event = decode(record.topic, record.headers, record.value)
         if event.subject in keys:
             found[event.subject].append(event.sequence or 0)
     return found
-
-
-async def whole_topic(platform: Platform, topic: str) -> AsyncIterator[ConsumerRecord]:
-    """All that it holds now, partition by partition."""
-    bootstrap = platform.settings.kafka_bootstrap
-    async with AIOKafkaConsumer(
-        topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest"
-    ) as consumer:
-        ends = await consumer.end_offsets(consumer.assignment())
-        for partition, end in ends.items():
-            while await consumer.position(partition) < end:
-                for records in (await consumer.getmany(partition, timeout_ms=200)).values():
-                    for record in records:
-                        yield record
 
 
 def first_deliveries(sequences: list[int]) -> list[int]:
@@ -276,7 +264,7 @@ async def test_a_refill_tells_compacted_topics_from_current_state_tombstones_inc
     relay.stop()
     await run
 
-    records = whole_topic(platform, MemberContact.topic)
+    records = whole_topic(platform.settings.kafka_bootstrap, MemberContact.topic)
     told = {UUID(record.key.decode()): record.value async for record in records}
     values = {member: told[member] for member in members}
     assert {member for member, value in values.items() if value is None} == erased
@@ -290,3 +278,23 @@ ASK = "INSERT INTO republish_request DEFAULT VALUES RETURNING id"
 def _contact(member: UUID, *, erased: bool) -> Draft:
     body = MemberContact(member_id=member, community_id=uuid4(), email="ann@example.org")
     return Draft(member, body, tombstone=erased)
+
+
+async def test_what_is_sent_costs_two_statements_a_batch_and_leaves_by_name(
+    platform: Platform,
+) -> None:
+    keys = {uuid4() for _ in range(KEYS)}
+    await publish(platform, keys, range(1, 9))
+    relay = Relay(platform.database, platform.settings)
+    sender = Sender(platform.settings.kafka_bootstrap, client_id="test")
+    await sender.start()
+    relay._proven_at = time.monotonic()
+    await relay._ensure_archive_partition()
+    with statements_of(platform.database) as counter:
+        assert await relay._drain(sender) == 8 * KEYS
+    await sender.abort()
+
+    batches = 8 * KEYS // BATCH
+    assert sum("FROM outbox" in s for s in counter.statements) == 2 * batches + 1
+    assert counter.count == 2 * batches + 1, "and the last look, which finds nothing"
+    assert await platform.archived() == 8 * KEYS

@@ -16,11 +16,13 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoint
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from coterie_chassis import gauges, telemetry
 from coterie_chassis.auth import Role
+from coterie_chassis.outbox import headers_of, stored_headers
 from coterie_chassis.service import Service
+from coterie_chassis.tables import outbox
 from coterie_chassis.telemetry import Telemetry
 from coterie_chassis.testing import Harness, person, until
 from coterie_contracts.envelope import Event
@@ -225,7 +227,11 @@ async def test_outbox_depth_and_age_are_those_of_what_waits(
     for _ in range(3):
         await h.post("/notes", {"community_id": community, "text": "x"}, as_=ANN)
     async with h.database.begin() as uow:
-        await uow.execute(text(AGED), {"at": (datetime.now(UTC) - timedelta(hours=1)).isoformat()})
+        oldest = (await uow.rows(select(outbox).order_by(outbox.c.id).limit(1)))[0]
+        an_hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat().encode()
+        headers = {**dict(headers_of(oldest.headers)), "ce_recordedtime": an_hour_ago}
+        aged = outbox.update().where(outbox.c.id == oldest.id)
+        await uow.execute(aged.values(headers=stored_headers(list(headers.items()))))
 
     with h.statements() as counter:
         await gauges.look(Telemetry("aged"), h.database, h.runtime.relay, None)
@@ -234,15 +240,6 @@ async def test_outbox_depth_and_age_are_those_of_what_waits(
     seen = points(reader)
     assert seen[telemetry.OUTBOX_DEPTH.name, None] == 3
     assert 3_500 < seen[telemetry.OUTBOX_AGE.name, None] < 3_700
-
-
-AGED = """
-UPDATE outbox SET headers = (
-    SELECT jsonb_agg(CASE header ->> 0 WHEN 'ce_recordedtime'
-        THEN jsonb_build_array('ce_recordedtime', CAST(:at AS text)) ELSE header END)
-    FROM jsonb_array_elements(headers) AS header
-) WHERE id = (SELECT min(id) FROM outbox)
-"""
 
 
 async def test_a_halted_lane_is_told_lags_and_ends_no_process(

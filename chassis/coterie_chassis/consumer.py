@@ -9,6 +9,7 @@ never waits: a record's place in the batch is kept throughout.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ __all__ = ["Batch", "Fold", "Handler", "LaneConsumer", "handles"]
 
 _Decoded = tuple[Record, AnyEvent | Unreadable]
 _BEFORE_ALL: Final = -1
+_DECODED_AT_ONCE: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ class LaneConsumer:
         self._telemetry = Telemetry(database.service)
         self._known_clocks: set[UUID] = set()
         self._on_driven = on_driven
+        self._ahead: tuple[Sequence[Record], list[_Decoded]] = ((), [])
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -120,10 +123,23 @@ class LaneConsumer:
         bodies = {body for handler in self._handlers for body in handler.bodies}
         return tuple(sorted(body.topic for body in bodies if topic_of(body).lane is self.lane))
 
-    async def apply(self, records: Sequence[Record]) -> None:
-        """Apply `records` in one transaction. Raises only what may pass by itself, or a halt."""
+    async def apply(self, records: Sequence[Record], following: Sequence[Record] = ()) -> None:
+        """Apply `records` in one transaction. Raises only what may pass by itself, or a halt.
+
+        `following` is what the next call will be given: it is decoded while the database works.
+        """
+        known, decoded = self._ahead
+        if known is not records:
+            decoded = [_decoded(record) for record in records]
+        ahead = asyncio.create_task(_decode_ahead(following))
+        try:
+            await self._apply(decoded)
+            self._ahead = following, await ahead
+        finally:
+            ahead.cancel()
+
+    async def _apply(self, decoded: Sequence[_Decoded]) -> None:
         began = time.monotonic()
-        decoded = [_decoded(record) for record in records]
         events = [item for _, item in decoded if isinstance(item, Event)]
         await self._inbox.prepare(self._database, [event.id for event in events])
         with telemetry.consuming(self.lane, [e.traceparent for e in events if e.traceparent]):
@@ -353,6 +369,15 @@ def _parked(item: _Item) -> DeadLetter:
     why = "waits behind an earlier event of its key"
     event = item.event
     return DeadLetter(item.record, FailureKind.PARKED, why, event.subject, event.id)
+
+
+async def _decode_ahead(records: Sequence[Record]) -> list[_Decoded]:
+    """A few at a time, so that an answer of the database waits for few."""
+    decoded: list[_Decoded] = []
+    for start in range(0, len(records), _DECODED_AT_ONCE):
+        await asyncio.sleep(0)
+        decoded += [_decoded(record) for record in records[start : start + _DECODED_AT_ONCE]]
+    return decoded
 
 
 def _decoded(record: Record) -> _Decoded:

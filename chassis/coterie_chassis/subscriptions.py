@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["LaneLoop", "Subscriptions"]
 
 _log = logging.getLogger(__name__)
+_BATCHES_AT_ONCE: Final = 4  # more, so that one is decoded while another is applied
 _TARGET_S: Final = 0.25
 _SMALLEST: Final = 1
 _FIRST_PAUSE_S: Final = 0.1
@@ -132,15 +133,19 @@ class LaneLoop:
 
     async def _apply_all(self, records: Sequence[Record], commit: Commit) -> Sequence[Record]:
         done, failure = 0, None
-        while done < len(records) and not self._draining.is_set():
-            piece = records[done : done + self._size]
+        piece = records[: self._size]
+        while piece and not self._draining.is_set():
+            end = done + len(piece)
+            following = records[end : end + self._size]
             try:
                 with no_stray_cancellation(self.group):
-                    await self._apply(piece)
+                    await self._apply(piece, following)
             except Exception as error:  # noqa: BLE001 - whatever it was, the records come again
                 failure = error
                 break
-            done += len(piece)
+            done, piece = end, following
+            if len(piece) > self._size:
+                piece = piece[: self._size]
         if done:
             await commit(_next_after(records[:done]))
         if failure is not None:
@@ -150,9 +155,9 @@ class LaneLoop:
             self.halted = None
         return records[done:]
 
-    async def _apply(self, piece: Sequence[Record]) -> None:
+    async def _apply(self, piece: Sequence[Record], following: Sequence[Record]) -> None:
         began = time.monotonic()
-        await self.consumer.apply(piece)
+        await self.consumer.apply(piece, following)
         self.last_progress = time.monotonic()
         self._next |= _next_after(piece)
         took = self.last_progress - began
@@ -274,7 +279,7 @@ class Subscriptions:
             group_id=lane.group,
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.NACK_ON_ERROR,
-            max_records=settings.batch_size,
+            max_records=settings.batch_size * _BATCHES_AT_ONCE,
             batch_timeout_ms=settings.batch_wait_ms,
             fetch_max_wait_ms=settings.kafka_fetch_max_wait_ms,
             session_timeout_ms=settings.kafka_session_timeout_ms,
@@ -323,15 +328,18 @@ def _beat_on_every_poll(lane: LaneLoop, subscriber: Any) -> None:
     """Have the lane hear of each poll that succeeds.
 
     FastStream's own ping stays true after its loop or aiokafka's coordinator has ended; the first
-    polls no more, the second fails every poll.
+    polls no more, the second fails every poll. It is given no empty poll, for it would sleep after
+    one, and whatever came meanwhile with it.
     """
     lane.kafka = subscriber.consumer
     poll = subscriber.consumer.getmany
 
     async def getmany(*arguments: Any, **options: Any) -> Any:
-        polled = await poll(*arguments, **options)
-        lane.polled(len(polled))
-        return polled
+        while True:
+            polled = await poll(*arguments, **options)
+            lane.polled(len(polled))
+            if polled:
+                return polled
 
     subscriber.consumer.getmany = getmany
 

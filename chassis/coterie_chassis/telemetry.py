@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from traceback import format_tb
 from typing import Any, Final
 
@@ -148,6 +149,7 @@ _BUCKETS: Final = {
     "s": (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0),
     "{event}": (1.0, 5.0, 10.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0),
 }
+_LINKS: Final = 128
 _tracer = trace.get_tracer("coterie")
 _LOGGED: Final = ("event_id", "topic", "lane", "community_id", "count", "error", "path", "status")
 
@@ -225,8 +227,12 @@ def traceparent_for(cause: str | None) -> str | None:
 
 @contextmanager
 def consuming(lane: str, traceparents: list[str]) -> Iterator[None]:
-    """A span for a batch, child of its first event's trace and linked to those of the others."""
-    contexts = [propagate.extract({"traceparent": value}) for value in dict.fromkeys(traceparents)]
+    """A span for a batch, child of its first event's trace and linked to those of the others.
+
+    Linked to as many as a span keeps by default: a batch has a thousand.
+    """
+    several = islice(dict.fromkeys(traceparents), _LINKS + 1)
+    contexts = [propagate.extract({"traceparent": value}) for value in several]
     links = [
         trace.Link(trace.get_current_span(context).get_span_context()) for context in contexts[1:]
     ]

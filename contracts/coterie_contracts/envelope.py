@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Final, Generic, TypeVar
 from uuid import UUID
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from coterie_contracts.community import ClockMode
 from coterie_contracts.model import EventBody, utc
@@ -25,6 +25,7 @@ B_co = TypeVar("B_co", bound=EventBody, covariant=True)
 
 CONTENT_TYPE: Final = "application/json"
 REPLAY_HEADER: Final = "coterie-replay"
+_UUID: Final = TypeAdapter(UUID).validator  # a fifth of what the constructor costs
 _SEQUENCE_DIGITS: Final = 18  # what a 64-bit column holds for certain
 _READ: Final = frozenset(
     {
@@ -196,11 +197,10 @@ def _text(attributes: dict[str, str], name: str) -> str:
 
 def _uuid(attributes: dict[str, str], name: str) -> UUID:
     try:
-        return UUID(_required(attributes, name))
-    except ValueError as error:
-        raise (
-            error if isinstance(error, Unreadable) else Unreadable(f"header {name!r} is not a UUID")
-        ) from None
+        parsed: UUID = _UUID.validate_python(_required(attributes, name))
+    except ValidationError:
+        raise Unreadable(f"header {name!r} is not a UUID") from None
+    return parsed
 
 
 def _optional_uuid(attributes: dict[str, str], name: str) -> UUID | None:

@@ -39,6 +39,8 @@ class Bench:
         self.cost_s = 0.0
         self.fails: list[BaseException | None] = []
         self.pieces: list[int] = []
+        self.given: list[Sequence[Record]] = []
+        self.announced: list[Sequence[Record]] = []
         self.committed: list[Offsets] = []
         consumer: Any = SimpleNamespace(lane=Lane.PROMPT, apply=self.apply)
         self.lane = LaneLoop("sample", consumer, SETTINGS)
@@ -48,7 +50,9 @@ class Bench:
         monkeypatch.setattr(subscriptions, "_LONGEST_PAUSE_S", 0.001)
         self.lane._pause = 0.001
 
-    async def apply(self, piece: Sequence[Record]) -> None:
+    async def apply(self, piece: Sequence[Record], following: Sequence[Record] = ()) -> None:
+        self.announced.append(following)
+        self.given.append(piece)
         self.pieces.append(len(piece))
         self.now += self.cost_s * len(piece)
         if self.fails and (error := self.fails.pop(0)) is not None:
@@ -97,6 +101,26 @@ async def test_one_slow_event_is_a_piece_of_its_own_and_no_smaller(bench: Bench)
     assert bench.pieces[-3:] == [1, 1, 1]
 
 
+async def test_a_piece_is_announced_with_the_one_before_it(bench: Bench) -> None:
+    bench.cost_s = 0.002
+    bench.lane._size = 100
+
+    await bench.take(records(250))
+
+    assert bench.pieces == [100, 100, 50]
+    assert all(a is g for a, g in zip(bench.announced, bench.given[1:], strict=False))
+    assert bench.announced[-1] == []
+
+
+async def test_a_piece_that_was_announced_too_large_is_cut(bench: Bench) -> None:
+    bench.cost_s = 0.01
+    bench.lane._size = 100
+
+    await bench.take(records(160))
+
+    assert bench.pieces == [100, 50, 10]
+
+
 async def test_offsets_of_all_partitions_are_committed_behind_what_is_applied(
     bench: Bench,
 ) -> None:
@@ -132,7 +156,7 @@ async def test_no_error_ends_the_loop(bench: Bench, error: BaseException) -> Non
 
 
 async def test_a_real_cancellation_ends_it(bench: Bench) -> None:
-    async def for_ever(_: Sequence[Record]) -> None:
+    async def for_ever(*_: Sequence[Record]) -> None:
         await asyncio.Event().wait()
 
     bench.lane.consumer.apply = for_ever  # type: ignore[method-assign] # what hangs
@@ -159,7 +183,7 @@ async def test_a_draining_lane_finishes_its_piece_and_begins_no_other(bench: Ben
     bench.cost_s = 0.2
     drained: list[asyncio.Task[None]] = []
 
-    async def drain_meanwhile(piece: Sequence[Record]) -> None:
+    async def drain_meanwhile(piece: Sequence[Record], _: Sequence[Record]) -> None:
         if not drained:
             drained.append(asyncio.create_task(bench.lane.drain()))
             await asyncio.sleep(0)

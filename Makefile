@@ -6,6 +6,7 @@ export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 HISTORIES ?= ../shared/data
 export COTERIE_HISTORIES ?= $(abspath $(HISTORIES))
 
@@ -64,8 +65,9 @@ kustomize: install ## Build kustomize into build/bin, once; needs Go
 faults: kafka ## Disturb the platform while a season plays, and compare with an undisturbed run
 	$(BIN)/pytest -m faults tests/faults $(PYTEST_ARGS)
 
-bench: install ## Measure, and write build/bench.json
-	$(BIN)/python -m tests.bench
+bench: kafka ## Measure, and write build/bench.json; BENCH_ARGS="relay_vs_raw_send" measures one row
+	@$(UV) sync --quiet --python $(PYTHON) --all-packages --locked --inexact --group bench
+	$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
 clean: ## Remove what was installed, fetched, built and kept by the platform
 	rm -rf .venv build dist .coterie

@@ -57,7 +57,7 @@ from coterie_chassis.sweeper import Sweep, Sweeper
 from coterie_chassis.telemetry import Telemetry
 from coterie_contracts.topics import Lane
 
-__all__ = ["Periodic", "Runtime", "Service", "periodic"]
+__all__ = ["Periodic", "Runtime", "Service", "periodic", "settle_memory"]
 
 _log = logging.getLogger(__name__)
 _SWEEP_EVERY_S: Final = 1.0
@@ -65,6 +65,13 @@ _LATEST_SWEEP_S: Final = 30.0
 _LOOK_AGAIN_S: Final = 0.05
 _MAINTAIN_EVERY_S: Final = 3_600.0
 _SUBSCRIBE_AGAIN_S: Final = 5.0
+
+
+def settle_memory() -> None:
+    """Have the garbage collector leave alone what the process has loaded, and come seldom."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +227,7 @@ class Runtime:
                 stack.push_async_callback(self._unsubscribe, asyncio.create_task(self._subscribe()))
             for work in self._recurring():
                 stack.push_async_callback(_cancel, asyncio.create_task(work))
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(50_000, 20, 50)
+            settle_memory()
             yield
 
     def _recurring(self) -> list[Coroutine[Any, Any, None]]:

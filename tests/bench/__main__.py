@@ -1,4 +1,7 @@
-"""`make bench`: measure on Apache Kafka and PostgreSQL, and write `build/bench.json`."""
+"""`make bench`: measure on Apache Kafka and PostgreSQL, and write `build/bench.json`.
+
+Ends with 1 where a bound is missed.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ import argparse
 import asyncio
 import json
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -14,70 +20,44 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from coterie_chassis.testing import create_database
+from coterie_chassis.service import settle_memory
 from coterie_local.postgres import EmbeddedPostgres
-from coterie_replay.brokers.apache import ApacheKafka
+from coterie_replay.brokers.apache import ApacheKafka, missing_parts
 from coterie_replay.brokers.topics import create_topics
-from tests.bench.measure import Result, compare
+from tests.bench import consuming, flowing, peers, relaying
+from tests.bench.measure import ROWS, Result
 from tests.bench.rig import Rig
-from tests.chassis import sample
 
 REPORT: Final = Path("build/bench.json")
-PACKAGES: Final = ("aiokafka", "asyncpg", "faststream", "pydantic", "sqlalchemy")
+SUBJECTS: Final = (relaying, peers, consuming, flowing)
+PACKAGES: Final = (
+    "aiokafka",
+    "asyncpg",
+    "faststream",
+    "faststream-outbox",
+    "pydantic",
+    "sqlalchemy",
+)
+PARTITIONS: Final = 4
+FEWEST_ROUNDS: Final = 5
 
 
-async def measure(rig: Rig, *, events: int, rounds: int) -> list[Result]:
-    """Every comparison, one after the other."""
-    messages = await rig.messages(events)
-    results = [
-        await compare(
-            "relay_vs_raw_send",
-            lambda: rig.drain(events),
-            lambda: rig.raw_send(messages),
-            unit="events/s",
-            rounds=rounds,
-        )
-    ]
-    await rig.empty()
-    results.append(
-        await compare(
-            "consumer_vs_copy",
-            lambda: rig.consume(events, 1_000),
-            lambda: rig.copy(events, 1_000),
-            unit="events/s",
-            rounds=rounds,
-        )
-    )
-    await rig.empty()
-    async with rig.runtime.lifespan(None):  # type: ignore[arg-type] - the app is not used
-        results.append(
-            await compare(
-                "idle_latency_vs_bare",
-                lambda: rig.idle_latency(20),
-                lambda: rig.bare_latency(20),
-                unit="ms, median",
-                rounds=rounds,
-            )
-        )
+async def measure(rig: Rig, names: list[str], console: Console) -> list[Result]:
+    """Every named row, one after the other."""
+    await create_topics(rig.bootstrap, partitions=PARTITIONS)
+    settle_memory()
+    results = []
+    for name in names:
+        rig.say = lambda what, name=name: console.print(f"[dim]{name}: {what}[/]")
+        result = ROWS[name].result(await ROWS[name].measure(rig))
+        console.print(f"{name}: {result.ratio:.2f} ({'holds' if result.holds else 'MISSED'})")
+        results.append(result)
     return results
 
 
-async def run(folder: Path, bootstrap: str, admin_url: str, **size: int) -> list[Result]:
-    del folder
-    await create_topics(bootstrap, partitions=4)
-    rig = Rig(await create_database(admin_url, sample.service), bootstrap)
-    try:
-        return await measure(rig, **size)
-    finally:
-        await rig.database.close()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=10_000, help="per round")
-    parser.add_argument("--rounds", type=int, default=5)
-    given = parser.parse_args()
-    console = Console()
+@contextmanager
+def parts() -> Iterator[tuple[ApacheKafka, EmbeddedPostgres]]:
+    """A broker and a database server of this run's own, both durable."""
     with tempfile.TemporaryDirectory(prefix="coterie-bench-") as name:
         folder = Path(name)
         kafka, postgres = ApacheKafka(folder / "kafka"), EmbeddedPostgres(folder / "postgres")
@@ -85,21 +65,41 @@ def main() -> None:
         try:
             postgres.start()
             try:
-                work = run(
-                    folder,
-                    kafka.bootstrap,
-                    postgres.admin_url,
-                    events=given.events,
-                    rounds=given.rounds,
-                )
-                results = asyncio.run(work)
-                on = {"kafka": kafka.version, "postgresql": postgres.version}
+                yield kafka, postgres
             finally:
                 postgres.stop()
         finally:
             kafka.stop()
+
+
+def main() -> int:
+    given = arguments()
+    console = Console()
+    if (missing := missing_parts()) is not None:
+        console.print(f"bench needs Apache Kafka: {missing}")
+        return 2
+    with parts() as (kafka, postgres):
+        rig = Rig(
+            kafka.bootstrap, postgres.admin_url, given.events, given.rounds, lambda _what: None
+        )
+        results = asyncio.run(measure(rig, given.rows or list(ROWS), console))
+        on = {"kafka": kafka.version, "postgresql": postgres.version}
     write(results, on)
     console.print(table(results))
+    return 0 if all(result.holds for result in results) else 1
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, prog="make bench")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of: {', '.join(ROWS)}")
+    parser.add_argument("--events", type=int, default=50_000, help="a round, where all is fast")
+    parser.add_argument("--rounds", type=int, default=FEWEST_ROUNDS)
+    given = parser.parse_args()
+    if unknown := set(given.rows) - set(ROWS):
+        parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+    if given.rounds < FEWEST_ROUNDS:
+        parser.error(f"fewer than {FEWEST_ROUNDS} rounds say nothing")
+    return given
 
 
 def write(results: list[Result], on: dict[str, str]) -> None:
@@ -116,20 +116,28 @@ def write(results: list[Result], on: dict[str, str]) -> None:
 def table(results: list[Result]) -> Table:
     """The same for people."""
     shown = Table(title="Ours over a reference in the same run", title_justify="left")
-    for heading in ("what", "ratio", "ours", "reference", "unit", "spread"):
-        shown.add_column(heading, justify="left" if heading == "what" else "right")
+    for heading in ("what", "ratio", "spread", "bound", "", "ours", "reference", "unit"):
+        shown.add_column(heading, justify="left" if heading in ("what", "unit") else "right")
     for result in results:
         low, high = result.spread
         shown.add_row(
             result.name,
             f"{result.ratio:.2f}",
-            f"{result.ours:,.0f}",
-            f"{result.reference:,.0f}",
-            result.unit,
             f"{low:.2f}-{high:.2f}",
+            bound(result),
+            "" if bound(result) == "-" else "holds" if result.holds else "MISSED",
+            f"{result.ours:,.1f}" if result.ours < 100 else f"{result.ours:,.0f}",
+            f"{result.reference:,.1f}" if result.reference < 100 else f"{result.reference:,.0f}",
+            result.unit,
         )
     return shown
 
 
+def bound(result: Result) -> str:
+    if result.at_least is not None:
+        return f"≥ {result.at_least:g}"
+    return "-" if result.at_most is None else f"≤ {result.at_most:g}"
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -85,6 +85,8 @@ class _Work:
 
     def applied(self) -> list[_Item]:
         """What took effect, once all was tried."""
+        if not self.failed and not self.blocked:
+            return self.items
         return [i for i in self.items if i.place not in self.failed and not self.waits(i)]
 
 
@@ -162,7 +164,7 @@ class LaneConsumer:
         try:
             async with uow.savepoint():
                 event = decode(record.topic, record.headers, record.value)
-                if self._inbox.is_from_the_future(event.id, uow.now):
+                if event.id.int >= self._inbox.window(uow.now).end:
                     raise Unreadable("the time inside ce_id is days ahead")
                 if new and not await self._inbox.record_late(uow, event.id):
                     return None
@@ -204,20 +206,21 @@ class LaneConsumer:
 
     async def _read(self, decoded: Sequence[_Decoded], uow: UnitOfWork) -> _Work:
         work = _Work(now=uow.now)
-        seen: set[UUID] = set()
+        window = self._inbox.window(uow.now)
+        seen: set[int] = set()
         for place, (record, item) in enumerate(decoded):
             if isinstance(item, Unreadable):
                 if record.value is not None or record.topic not in COMPACTED:
                     work.failed[place] = self._unreadable(record, item, uow)
-            elif self._inbox.is_from_the_future(item.id, uow.now):
+            elif (number := item.id.int) >= window.end:
                 error = Unreadable("the time inside ce_id is days ahead")
                 work.failed[place] = self._unreadable(record, error, uow)
-            elif self._inbox.is_expired(item.id, uow.now):
+            elif number < window.begin:
                 work.expired += 1
-            elif item.id in seen:
+            elif number in seen:
                 work.duplicates += 1
             else:
-                seen.add(item.id)
+                seen.add(number)
                 work.items.append(_Item(place, record, item))
         await self._leave_known_letters(work, uow)
         return work
@@ -245,9 +248,10 @@ class LaneConsumer:
     async def _drop_duplicates(self, work: _Work, uow: UnitOfWork) -> None:
         if not work.items:
             return
-        new = await self._inbox.record(uow, [item.event.id for item in work.items])
-        work.duplicates += len(work.items) - len(new)
-        work.items = [item for item in work.items if item.event.id in new]
+        known = await self._inbox.record(uow, [item.event.id for item in work.items])
+        if known:
+            work.duplicates += len(known)
+            work.items = [item for item in work.items if item.event.id not in known]
 
     async def _park(self, work: _Work, uow: UnitOfWork) -> None:
         if subjects := {item.event.subject for item in work.items}:
@@ -256,7 +260,7 @@ class LaneConsumer:
 
     async def _handle(self, events: Sequence[AnyEvent], uow: UnitOfWork) -> None:
         for handler in self._handlers:
-            if mine := [event for event in events if isinstance(event.data, handler.bodies)]:
+            if mine := [event for event in events if type(event.data) in handler.bodies]:
                 await handler(mine, uow)
 
     async def _in_halves(self, work: _Work, uow: UnitOfWork) -> None:
@@ -307,9 +311,11 @@ class LaneConsumer:
         return {row["community_id"] for row in ordered if row["mode"] == ClockMode.WALL.value}
 
     async def _forget_erased(self, work: _Work, applied: Iterable[_Item], uow: UnitOfWork) -> None:
-        erased = {i.event.subject for i in applied if isinstance(i.event.data, MemberErased)}
+        erased = {i.event.subject for i in applied if type(i.event.data) is MemberErased}
         if erased:
             await deadletter.purge(uow, self.lane, erased)
+        if not work.failed and not work.blocked:
+            return
         waiting = {item.place: _parked(item) for item in work.items if work.waits(item)}
         letters = sorted({**waiting, **work.failed}.items())
         work.letters = [letter for _, letter in letters if letter.subject not in erased]

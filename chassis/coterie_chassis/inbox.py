@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
 
 from coterie_chassis.store import Database, UnitOfWork
 
-__all__ = ["Inbox", "day_of"]
+__all__ = ["Inbox", "Window", "day_of"]
 
 _FUTURE: Final = timedelta(days=2)
 _SLACK: Final = timedelta(days=1)
@@ -36,6 +36,13 @@ def day_of(event_id: UUID) -> date:
         return date.max
 
 
+class Window(NamedTuple):
+    """Ids as numbers: what is below `begin` has expired, `end` and above lie days ahead."""
+
+    begin: int
+    end: int
+
+
 class Inbox:
     """The ids that took effect. `retention_days` is how far back duplicates are known, 0 for ever.
 
@@ -50,21 +57,20 @@ class Inbox:
         """The first day within the horizon."""
         return _FIRST_DAY if self._retention is None else (now - self._retention).date()
 
-    def is_expired(self, event_id: UUID, now: datetime) -> bool:
-        """Whether the id is older than the horizon."""
-        return day_of(event_id) < self.first_day(now)
-
-    def is_from_the_future(self, event_id: UUID, now: datetime) -> bool:
-        """Whether the id is days ahead of the database's clock."""
-        return day_of(event_id) > (now + _FUTURE).date()
+    def window(self, now: datetime) -> Window:
+        """The ids that count at `now`."""
+        following = (now + _FUTURE).date() + timedelta(days=1)
+        return Window(_bound(self.first_day(now)).int, _bound(following).int)
 
     def covers(self, event_id: UUID, now: datetime) -> bool:
         """Whether the id's day lies in the window."""
-        return not self.is_expired(event_id, now) and not self.is_from_the_future(event_id, now)
+        window = self.window(now)
+        return window.begin <= event_id.int < window.end
 
     async def prepare(self, database: Database, event_ids: Iterable[UUID]) -> None:
         """Create missing day partitions of the window, in a short transaction of its own."""
-        if not (missing := self._near({day_of(event_id) for event_id in event_ids} - self._known)):
+        one_a_day = {(event_id.int >> 80) // _MS_A_DAY: event_id for event_id in event_ids}
+        if not (missing := self._near(set(map(day_of, one_a_day.values())) - self._known)):
             return
         async with database.begin() as uow:
             created = await self._create(uow, missing)
@@ -75,7 +81,7 @@ class Inbox:
         if not self.covers(event_id, uow.now):
             return True
         await self._create(uow, {day_of(event_id)} - self._known)
-        return bool(await self.record(uow, [event_id]))
+        return not await self.record(uow, [event_id])
 
     async def _create(self, uow: UnitOfWork, days: set[date]) -> set[date]:
         first, last = self.first_day(uow.now), (uow.now + _FUTURE).date()
@@ -95,13 +101,13 @@ class Inbox:
         return {day for day in days if first <= day <= last}
 
     async def record(self, uow: UnitOfWork, event_ids: Collection[UUID]) -> set[UUID]:
-        """Record ids; returns those that were not there. One statement.
+        """Record ids; returns those that were there already. One statement.
 
         In the order of ids, so that two instances with the same records never deadlock.
         """
         ids = sorted(event_ids, key=attrgetter("int"))
-        some = (await uow.execute(_RECORD, {"ids": ids})).scalar_one()
-        return set(ids) if some is None else set(some)
+        new = (await uow.execute(_RECORD, {"ids": ids})).scalar_one()
+        return set() if new is None else set(ids) - set(new)
 
     async def prune(self, database: Database) -> int:
         """Drop the partitions that lie behind the horizon; returns how many.

@@ -250,7 +250,7 @@ async def _bulk(
     statement = text(_insert_from_arrays(table, names) + tail)
     columns = [table.c[name] for name in names]
     arrays = {
-        f"p{position}": [_bindable(column, row[column.name]) for row in rows]
+        f"p{position}": _bindable(column, [row[column.name] for row in rows])
         for position, column in enumerate(columns)
     }
     return await uow.execute(statement, arrays)
@@ -287,10 +287,10 @@ def _from_wire(column: Column[Any]) -> str:
     return name
 
 
-def _bindable(column: Column[Any], value: Any) -> Any:
+def _bindable(column: Column[Any], values: list[Any]) -> list[Any]:
     if isinstance(column.type, (JSONB, postgresql.ARRAY)):
-        return None if value is None else outbox.dump_json(value)
-    return value
+        return [None if value is None else outbox.dump_json(value) for value in values]
+    return values
 
 
 def _quoted(name: str) -> str:

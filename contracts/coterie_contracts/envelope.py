@@ -169,17 +169,23 @@ def decode(
 
 
 def _attributes(headers: Sequence[tuple[str, bytes | None]]) -> dict[str, str]:
-    known: dict[str, str] = {}
+    try:
+        return {name: value.decode() for name, value in headers if name in _READ}  # type: ignore[union-attr] # told below
+    except (AttributeError, UnicodeDecodeError):
+        raise Unreadable(_what_is_wrong(headers)) from None
+
+
+def _what_is_wrong(headers: Sequence[tuple[str, bytes | None]]) -> str:
     for name, value in headers:
         if name not in _READ:
             continue
         if value is None:
-            raise Unreadable(f"header {name!r} is null")
+            return f"header {name!r} is null"
         try:
-            known[name] = value.decode()
+            value.decode()
         except UnicodeDecodeError:
-            raise Unreadable(f"header {name!r} is not UTF-8") from None
-    return known
+            return f"header {name!r} is not UTF-8"
+    return "headers cannot be read"
 
 
 def _required(attributes: dict[str, str], name: str) -> str:
@@ -197,8 +203,9 @@ def _text(attributes: dict[str, str], name: str) -> str:
 
 def _uuid(attributes: dict[str, str], name: str) -> UUID:
     try:
-        parsed: UUID = _UUID.validate_python(_required(attributes, name))
-    except ValidationError:
+        parsed: UUID = _UUID.validate_python(attributes[name])
+    except (KeyError, ValidationError):
+        _required(attributes, name)
         raise Unreadable(f"header {name!r} is not a UUID") from None
     return parsed
 

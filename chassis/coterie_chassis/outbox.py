@@ -75,7 +75,8 @@ def row_of(draft: Draft, cause: Cause, *, service: str, now: datetime) -> dict[s
         traceparent=traceparent_for(cause.traceparent),
     )
     message = encode(event, tombstone=draft.tombstone)
-    size = len(message.value or b"") + sum(len(n) + len(v) for n, v in message.headers)
+    headers = stored_headers(message.headers)
+    size = len(message.value or b"") + len(headers)
     if size > MAX_RECORD_BYTES:
         raise Refusal(
             "event-too-large",
@@ -86,7 +87,7 @@ def row_of(draft: Draft, cause: Cause, *, service: str, now: datetime) -> dict[s
         "event_id": event.id,
         "topic": message.topic,
         "key": message.key,
-        "headers": stored_headers(message.headers),
+        "headers": headers,
         "value": message.value,
     }
 

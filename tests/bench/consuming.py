@@ -176,5 +176,5 @@ async def consumer_vs_per_message(rig: Rig) -> Measured:
         return await alternate(
             rig,
             lambda: consume(stage, begin, rig.events),
-            lambda: consume_one_by_one(stage, begin, FEWER),
+            lambda: consume_one_by_one(stage, begin, min(FEWER, rig.events)),
         )

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import ARRAY, BigInteger, Row, all_, cast, select, text
+from sqlalchemy import Row, select, text
 
 from coterie_chassis import connections, telemetry
 from coterie_chassis.deadletter import COMPACTED
@@ -38,7 +38,7 @@ from coterie_chassis.errors import describe
 from coterie_chassis.outbox import CurrentState, headers_of, row_of
 from coterie_chassis.sending import Packed, Sender
 from coterie_chassis.store import SESSION
-from coterie_chassis.tables import outbox, outbox_archive
+from coterie_chassis.tables import outbox_archive
 from coterie_chassis.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -238,14 +238,9 @@ class Relay:
 
     async def _fetch(self, *, except_for: list[int]) -> Sequence[_Row]:
         """The oldest rows but those in flight, named one by one: a bound would skip some."""
+        values = {"taken": except_for, "limit": self._settings.relay_batch_size}
         async with self._reading.connect() as connection:
-            statement = (
-                select(*_RECORD)
-                .where(outbox.c.id != all_(cast(except_for, ARRAY(BigInteger))))
-                .order_by(outbox.c.id)
-                .limit(self._settings.relay_batch_size)
-            )
-            return (await connection.execute(statement)).all()
+            return (await connection.execute(_OLDEST, values)).all()
 
     async def _send(self, sender: Sender, packed: Packed) -> None:
         """Send in order and wait for every acknowledgement."""
@@ -389,7 +384,12 @@ def _libpq(database: Database) -> str:
     return url.render_as_string(hide_password=False)
 
 
-_RECORD: Final = (outbox.c.id, outbox.c.topic, outbox.c.key, outbox.c.headers, outbox.c.value)
+# Not `<> ALL`, which a generic plan compares with each of the ids, one after the other.
+_OLDEST: Final = text(
+    "SELECT id, topic, key, headers, value FROM outbox WHERE NOT EXISTS ("
+    "SELECT FROM unnest(CAST(:taken AS bigint[])) AS taken (id) WHERE taken.id = outbox.id) "
+    "ORDER BY id LIMIT :limit"
+)
 _TRY_LOCK: Final = "SELECT pg_try_advisory_lock($1)"
 _ARCHIVE: Final = text(
     "WITH sent AS (DELETE FROM outbox WHERE id = ANY(CAST(:ids AS bigint[])) RETURNING *) "

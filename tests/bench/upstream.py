@@ -19,6 +19,7 @@ AT_ONCE = 1_000
 async def main(url: str, bootstrap: str, count: int) -> None:
     rig = Rig(bootstrap, "unused", count, 0, lambda _what: None)
     stage = Stage(rig, url)
+    await stage.watch()
     async with leading(stage) as relay:
         stage.database.on_publish = relay.ring
         settle_memory()
@@ -26,9 +27,8 @@ async def main(url: str, bootstrap: str, count: int) -> None:
         await asyncio.to_thread(sys.stdin.readline)
         for first in range(0, count, AT_ONCE):
             await stage.publish(first, min(AT_ONCE, count - first))
-        while await stage.any_waits():  # noqa: ASYNC110 - the condition lives in a database
-            await asyncio.sleep(0.005)
-    await stage.database.close()
+        await stage.drained()
+    await stage.close()
 
 
 if __name__ == "__main__":

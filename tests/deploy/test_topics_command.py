@@ -11,7 +11,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from coterie_chassis.topics import owned_by
-from coterie_local.kafka import ApacheKafka
+from coterie_replay.brokers.apache import ApacheKafka
 
 SETTINGS = {
     "COTERIE_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",

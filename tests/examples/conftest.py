@@ -12,8 +12,8 @@ from typing import Final
 
 import pytest
 
-from coterie_local.kafka import missing_parts
 from coterie_local.platform import Platform
+from coterie_replay.brokers.apache import missing_parts
 from tests.conftest import want
 from tests.flows.seasons import Played, played_once
 

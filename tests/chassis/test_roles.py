@@ -23,8 +23,8 @@ from coterie_chassis.roles import Role
 from coterie_chassis.service import Runtime, Service
 from coterie_chassis.settings import ChassisSettings
 from coterie_chassis.testing import Harness, until
-from coterie_local.processes import free_port
 from coterie_membership.service import service as membership
+from coterie_replay.brokers.processes import free_port
 
 from . import sample
 from .platform import Broker, Platform, true

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import MessageSizeTooLargeError
 
 from coterie_chassis.sending import MAX_BATCH_BYTES, Sender
-from tests.conftest import TEST_PARTITIONS, Broker
+from coterie_replay.brokers.finding import PARTITIONS, Broker
 
 from .reading import whole_topic
 
@@ -25,7 +25,7 @@ async def broker(any_kafka: Broker) -> Broker:
     if any_kafka.real:
         admin = AIOKafkaAdminClient(bootstrap_servers=any_kafka.bootstrap)
         await admin.start()
-        await admin.create_topics([NewTopic(name, TEST_PARTITIONS, 1) for name in (TOPIC, OTHER)])
+        await admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in (TOPIC, OTHER)])
         await admin.close()
     return any_kafka
 

@@ -13,11 +13,22 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
 from coterie_chassis.roles import Role
+from coterie_contracts.topics import Lane
 
 if TYPE_CHECKING:
     from coterie_chassis.service import Runtime
 
-__all__ = ["LIVE", "READY", "install", "live", "ready"]
+__all__ = [
+    "LIVE",
+    "READY",
+    "halted",
+    "install",
+    "live",
+    "ready",
+    "role",
+    "stuck",
+    "waiting_for",
+]
 
 LIVE: Final = "/health/live"
 READY: Final = "/health/ready"
@@ -39,6 +50,24 @@ def install(app: FastAPI, runtime: Runtime) -> None:
 
 async def live(runtime: Runtime) -> JSONResponse:
     """Whether the loops make progress; 503 names those that do not."""
+    found = stuck(runtime)
+    return JSONResponse({"stuck": found}, status_code=503 if found else 200)
+
+
+async def ready(runtime: Runtime) -> JSONResponse:
+    """Which role this is and what it waits for; a halted lane is told and fails nothing."""
+    waiting = await waiting_for(runtime)
+    answer = {"role": role(runtime), "waiting_for": waiting, "halted": halted(runtime)}
+    return JSONResponse(answer, status_code=503 if waiting else 200)
+
+
+def role(runtime: Runtime) -> str:
+    """What this instance does, `all` where it does everything."""
+    return "all" if runtime.only is None else runtime.only.value
+
+
+def stuck(runtime: Runtime) -> list[str]:
+    """The loops of this role that have made no progress for a minute."""
     now = time.monotonic()
     idle = {name: now - next_turn for name, next_turn in runtime.turns.items()}
     if runtime.runs(Role.RELAY):
@@ -47,12 +76,11 @@ async def live(runtime: Runtime) -> JSONResponse:
         idle["deadlines"] = now - runtime.sweeper.last_progress
     if runtime.subscriptions is not None:
         idle["consumers"] = runtime.subscriptions.stuck_for()
-    stuck = [name for name, seconds in idle.items() if seconds > _STUCK_AFTER_S]
-    return JSONResponse({"stuck": stuck}, status_code=503 if stuck else 200)
+    return [name for name, seconds in idle.items() if seconds > _STUCK_AFTER_S]
 
 
-async def ready(runtime: Runtime) -> JSONResponse:
-    """Which role this is and what it waits for; a halted lane is told and fails nothing."""
+async def waiting_for(runtime: Runtime) -> list[str]:
+    """Which of the parts that this role works with do not answer."""
     waiting = []
     try:
         await runtime.database.ping()
@@ -60,14 +88,13 @@ async def ready(runtime: Runtime) -> JSONResponse:
         waiting.append("database")
     if not await _reaches_kafka(runtime):
         waiting.append("kafka")
-    halted = {
-        lane.consumer.lane.value: lane.halted
-        for lane in (runtime.subscriptions.lanes if runtime.subscriptions is not None else ())
-        if lane.halted is not None
-    }
-    role = "all" if runtime.only is None else runtime.only.value
-    answer = {"role": role, "waiting_for": waiting, "halted": halted}
-    return JSONResponse(answer, status_code=503 if waiting else 200)
+    return waiting
+
+
+def halted(runtime: Runtime) -> dict[Lane, str]:
+    """The limits at which lanes of this instance stand."""
+    lanes = runtime.subscriptions.lanes if runtime.subscriptions is not None else ()
+    return {lane.consumer.lane: lane.halted for lane in lanes if lane.halted is not None}
 
 
 async def _reaches_kafka(runtime: Runtime) -> bool:

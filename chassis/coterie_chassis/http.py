@@ -53,6 +53,8 @@ __all__ = [
     "PageRequest",
     "TodoItem",
     "View",
+    "authenticate",
+    "bearer",
     "page_of",
 ]
 
@@ -67,7 +69,7 @@ _KEYS: Final[Mapping[type[Any], TypeAdapter[Any]]] = {
     int: TypeAdapter(Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]),
     UUID: TypeAdapter(UUID),
 }
-_bearer = HTTPBearer(auto_error=False, description="a token of the platform's issuer")
+bearer = HTTPBearer(auto_error=False, description="a token of the platform's issuer")
 
 
 class CommandBody(BaseModel):
@@ -363,7 +365,7 @@ class Api:
                     given.pop("idempotency_key"), given.pop("if_match"), given.pop("occurred_at")
                 )
                 runtime: Runtime = request.app.state.runtime
-                principal = await _authenticate(runtime, given.pop("credentials"))
+                principal = await authenticate(runtime, given.pop("credentials"))
                 position = given.pop("coterie_after")
 
                 async def attempt() -> Response:
@@ -399,7 +401,7 @@ class Api:
             async def endpoint(**given: Any) -> Response:
                 request: Request = given.pop("request")
                 runtime: Runtime = request.app.state.runtime
-                principal = await _authenticate(runtime, given.pop("credentials"))
+                principal = await authenticate(runtime, given.pop("credentials"))
                 position = given.pop("coterie_after")
                 page = _page_request(given) if paged else _NO_PAGE
 
@@ -469,7 +471,7 @@ _After = Annotated[
 ]
 _QUERY_PARAMETERS: Final = (
     _parameter("request", Request),
-    _parameter("credentials", Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]),
+    _parameter("credentials", Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]),
     _parameter("coterie_after", _After, None),
 )
 _COMMAND_PARAMETERS: Final = (
@@ -493,9 +495,10 @@ _PAGE_PARAMETERS: Final = (
 _NO_PAGE: Final = PageRequest(20, None)
 
 
-async def _authenticate(
+async def authenticate(
     runtime: Runtime, credentials: HTTPAuthorizationCredentials | None
 ) -> Principal:
+    """Who sent these credentials. Raises `Refusal`: 401, or 503 while no token can be judged."""
     if credentials is None:
         raise Refusal("no-token", "Send an access token as `Authorization: Bearer …`.", status=401)
     return await runtime.verifier.verify(credentials.credentials)

@@ -45,12 +45,12 @@ if TYPE_CHECKING:
     from coterie_chassis.settings import ChassisSettings
     from coterie_chassis.store import Database
 
-__all__ = ["Relay"]
+__all__ = ["LEADER", "Relay"]
 
 _Row = Row[int, str, bytes, bytes, bytes | None]
 _Stored = tuple[str, bytes, bytes, bytes | None]
 _log = logging.getLogger(__name__)
-_LEADER: Final = 7_203_553
+LEADER: Final = 7_203_553
 _CHANNEL: Final = "coterie_outbox"
 _RENEW_S: Final = 1.0
 _LEASE_S: Final = 5.0
@@ -137,7 +137,7 @@ class Relay:
         )
         try:
             proven_at = time.monotonic()
-            if await lock.fetchval(_TRY_LOCK, _LEADER, timeout=_ANSWER_S):
+            if await lock.fetchval(_TRY_LOCK, LEADER, timeout=_ANSWER_S):
                 self._lost, self._proven_at = False, proven_at
                 lock.add_termination_listener(self._lose)
                 await lock.add_listener(_CHANNEL, lambda *_: self._doorbell.set())

@@ -16,7 +16,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -33,6 +33,7 @@ from coterie_chassis import (
     pages,
     problems,
     retention,
+    status,
     tables,
     telemetry,
 )
@@ -132,6 +133,7 @@ class Runtime:
     lanes: list[LaneConsumer] = field(init=False)
     subscriptions: Subscriptions | None = field(init=False, default=None)
     fault: ConfigurationFault | None = field(init=False, default=None)
+    started_at: datetime = field(init=False, default_factory=lambda: datetime.now(UTC))
 
     def __post_init__(self) -> None:
         settings, service = self.settings, self.service
@@ -211,6 +213,7 @@ class Runtime:
             for api in self.service.apis:
                 app.include_router(api.router)
         health.install(app, self)
+        status.install(app, self)
         return app
 
     @asynccontextmanager

@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
     from coterie_chassis.settings import ChassisSettings
+    from coterie_contracts.topics import Lane
 
-__all__ = ["LaneLoop", "Subscriptions"]
+__all__ = ["LaneLoop", "Subscriptions", "group_of"]
 
 _log = logging.getLogger(__name__)
 _BATCHES_AT_ONCE: Final = 4  # more, so that one is decoded while another is applied
@@ -57,12 +58,17 @@ Offsets = dict[TopicPartition, int]
 Commit = Callable[[Offsets], Awaitable[None]]
 
 
+def group_of(settings: ChassisSettings, service: str, lane: Lane) -> str:
+    """The consumer group of a lane, the same for all instances of a service."""
+    return f"{settings.kafka_group_prefix}.{service}.{lane}"
+
+
 class LaneLoop:
     """One lane's loop: cuts batches so that a transaction lasts about 250 ms at most."""
 
     def __init__(self, service: str, consumer: LaneConsumer, settings: ChassisSettings) -> None:
         self.consumer = consumer
-        self.group = f"{settings.kafka_group_prefix}.{service}.{consumer.lane}"
+        self.group = group_of(settings, service, consumer.lane)
         self.since = datetime.now(UTC)
         self.last_progress = time.monotonic()
         self.halted: str | None = None

@@ -188,3 +188,20 @@ def test_settings_refuse_keys_that_cannot_seal(keys: dict[str, str]) -> None:
     with pytest.raises(ValidationError) as refused:
         RecognitionSettings(**values, code_keys=keys)
     assert "####" not in str(refused.value.errors(include_input=False))
+
+
+async def test_an_operator_sees_the_budgets_of_every_circle_in_pages(circle: Circle) -> None:
+    other = Circle(circle.h, circle.now)
+    await other.open()
+    ids = sorted([await circle.budget(1_000), await circle.budget(50), await other.budget(70)])
+    olu = person("olu", Role.OPERATOR)
+
+    first = (await circle.get("/operator/budgets", as_=olu, params={"limit": 2})).json()
+    onward = {"limit": 2, "cursor": first["next"]}
+    rest = (await circle.get("/operator/budgets", as_=olu, params=onward)).json()
+
+    told = [*first["items"], *rest["items"]]
+    assert [budget["budget_id"] for budget in told] == ids
+    assert sorted(budget["available_minor"] for budget in told) == [50, 70, 1_000]
+    assert rest["next"] is None
+    assert (await circle.get("/operator/budgets", as_=circle.manager)).status_code == 403

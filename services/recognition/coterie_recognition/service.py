@@ -3,7 +3,7 @@
 from coterie_chassis.circle import copy_communities, copy_members, follow_clock, forget_members
 from coterie_chassis.service import Service, periodic
 from coterie_recognition import handlers, store
-from coterie_recognition.api import budgets, catalogue, merit, rewards, todo
+from coterie_recognition.api import budgets, catalogue, merit, operators, rewards, todo
 from coterie_recognition.handlers.deadlines import close_seasons, look_at_rewards
 from coterie_recognition.handlers.providing import issue_through_providers
 from coterie_recognition.handlers.refold import refold_merit
@@ -12,7 +12,7 @@ from coterie_recognition.settings import RecognitionSettings
 service = Service(
     name="recognition",
     settings=RecognitionSettings,
-    apis=[merit.api, rewards.api, catalogue.api, budgets.api, todo.api],
+    apis=[merit.api, rewards.api, catalogue.api, budgets.api, todo.api, operators.api],
     handlers=[
         handlers.lock_desks,
         copy_communities,

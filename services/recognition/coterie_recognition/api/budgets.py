@@ -86,12 +86,12 @@ async def list_budgets(call: Call, community_id: UUID) -> list[BudgetView]:
     call.staff(await call.within(community_id))
     table = tables.budget
     statement = select(table).where(table.c.community_id == community_id).order_by(table.c.name)
-    return [_view(rows.budget_from(row)) for row in await call.uow.rows(statement)]
+    return [budget_view(rows.budget_from(row)) for row in await call.uow.rows(statement)]
 
 
 @api.query("/budgets/{budget_id}")
 async def show_budget(call: Call, budget_id: UUID) -> BudgetView:
-    return _view(await _budget(call, budget_id))
+    return budget_view(await _budget(call, budget_id))
 
 
 @api.query("/budgets/{budget_id}/ledger", paged=True)
@@ -229,7 +229,7 @@ async def _staff_of(call: Call, community_id: UUID, what: str) -> None:
         raise NotFound(what)
 
 
-def _view(budget: Budget) -> BudgetView:
+def budget_view(budget: Budget) -> BudgetView:
     return BudgetView(
         budget_id=budget.budget_id,
         community_id=budget.community_id,

@@ -19,11 +19,14 @@ from uuid import uuid4
 
 import psutil
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from coterie_local import platform as platform_module
-from coterie_local.data_folder import running_in
+from coterie_local.data_folder import DataFolder, running_in
 from coterie_local.platform import SERVICES, Options, Platform
+from coterie_replay.brokers.blocking import block_on
 from coterie_replay.brokers.processes import LocalFault
+from tests.conftest import Broker
 
 COTERIE = Path(sys.executable).parent / "coterie"
 STAND_IN = """
@@ -152,6 +155,30 @@ def test_a_port_in_use_is_refused_before_anything_starts(
 def test_an_absent_external_broker_is_refused_in_one_line(options: Options) -> None:
     with pytest.raises(LocalFault, match=r"no Kafka answers at 127\.0\.0\.1:1 .*--kafka"):
         Platform(replace(options, kafka="127.0.0.1:1")).start()
+
+
+@pytest.mark.needs_apache_kafka
+def test_a_broker_that_another_platform_uses_is_refused_in_one_line(
+    options: Options, kafka: Broker, topics: int
+) -> None:
+    elsewhere = replace(options, kafka=kafka.bootstrap, partitions=topics)
+    block_on(_consume_there(kafka.bootstrap))
+    with pytest.raises(LocalFault, match=r"is used by another platform.*--data") as refused:
+        Platform(elsewhere).start()
+    assert "\n" not in str(refused.value)
+    known = DataFolder(options.data)
+    known.remember("broker", {"cluster_id": kafka.cluster_id})
+    with Platform(elsewhere) as platform:
+        assert platform.fault() is None
+
+
+async def _consume_there(bootstrap: str) -> None:
+    """Leave what another platform's service leaves, and no event for other tests to meet."""
+    group = "coterie.somebody.prompt"
+    place = TopicPartition("community.opened", 0)
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group) as consumer:
+        consumer.assign([place])
+        await consumer.commit({place: 0})
 
 
 @pytest.mark.parametrize(

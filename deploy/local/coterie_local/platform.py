@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from coterie_local.broker_use import used_by_a_platform
 from coterie_local.brokers import broker_of
 from coterie_local.data_folder import DataFolder, Running
 from coterie_local.postgres import EmbeddedPostgres, create_database_of
@@ -197,11 +198,22 @@ class Platform:
         self._refill = True
         if not self._broker.forgets:
             cluster = cluster_id_of(self.kafka)
-            self._refill = self.folder.recall("broker").get("cluster_id") not in {None, cluster}
+            known = self.folder.recall("broker").get("cluster_id")
+            if known != cluster and self.options.kafka != "apache":
+                self._refuse_another_platforms_broker()
+            self._refill = known not in {None, cluster}
             self.folder.remember("broker", {"cluster_id": cluster})
         else:
             self.folder.remember("broker", {"cluster_id": "forgotten"})
         return self._broker.describe()
+
+    def _refuse_another_platforms_broker(self) -> None:
+        """Both would share topics and consumer groups, and each miss what the other took."""
+        if block_on(used_by_a_platform(self.kafka)):
+            raise LocalFault(
+                f"Kafka at {self.kafka} is used by another platform, or holds what one has left: "
+                "pass the --data that goes with it, or another --kafka"
+            )
 
     def _start_postgres(self) -> str:
         if self.options.postgres != "embedded":

@@ -136,6 +136,30 @@ def audit(
 
 
 @app.command()
+def status(
+    *,
+    data: Data = DATA,
+    url: Annotated[
+        list[str] | None,
+        typer.Option(help="a service elsewhere, for instance http://127.0.0.1:8000; repeatable"),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="with --url: holds a token with the role operator; or COTERIE_TOKEN"),
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="one frame, then exit")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="once, for machines")] = False,
+    every: Annotated[float, typer.Option(min=0.2, max=3_600, help="seconds between looks")] = 2.0,
+) -> None:
+    """Show the platform at a glance, live; with --once or --json exit 1 if anything is wrong."""
+    from coterie_local.status import show, source_of  # noqa: PLC0415
+
+    source = source_of(data, url or [], token_file)
+    if not show(console, source, once=once, as_json=as_json, every_s=every):
+        raise typer.Exit(1)
+
+
+@app.command()
 def story(
     feedback_id: Annotated[UUID, typer.Argument(help="the suggestion")],
     kafka: Bootstrap = None,

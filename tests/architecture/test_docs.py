@@ -21,6 +21,7 @@ _LINK: Final = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 _PATH: Final = re.compile(
     r"`((?:chassis|contracts|deploy|docs|examples|services|tests)/[\w./-]*[\w/])`"
 )
+_BESIDE: Final = re.compile(r"^coterie service ([a-z]+) ", re.MULTILINE)
 _COMMAND: Final = re.compile(
     r"^(?:\$ )?(coterie(?:-[a-z]+)?) ([a-z]+)((?: [a-z]+)?)(.*)$", re.MULTILINE
 )
@@ -48,7 +49,8 @@ def test_named_make_targets_exist() -> None:
 def commands() -> list[tuple[str, ...]]:
     found = set()
     for document in DOCUMENTS:
-        for program, verb, sub, rest in _COMMAND.findall(document.read_text()):
+        text = _BESIDE.sub(r"coterie-\1 ", document.read_text())
+        for program, verb, sub, rest in _COMMAND.findall(text):
             options = tuple(sorted(set(re.findall(r"--[a-z-]+", rest))))
             words = (verb, sub.strip()) if sub.strip() else (verb,)
             found.add((program, *words, *options))

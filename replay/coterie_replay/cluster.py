@@ -14,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, for_code
 
 from coterie_contracts.topics import PARTITIONS, TOPICS
+from coterie_replay.connection import client_options
 from coterie_replay.faults import ReplayFault
 
 __all__ = ["TEST_CLUSTER", "Cluster", "connected", "delete_topics"]
@@ -88,7 +89,9 @@ async def delete_topics(bootstrap: str, prefix: str) -> None:
 @asynccontextmanager
 async def connected(bootstrap: str) -> AsyncIterator[Cluster]:
     """The cluster at `bootstrap`; raises `ReplayFault` where none answers."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=_TIMEOUT_MS)
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=bootstrap, request_timeout_ms=_TIMEOUT_MS, **client_options()
+    )
     try:
         try:
             await admin.start()

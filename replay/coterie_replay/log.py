@@ -22,6 +22,7 @@ from aiokafka.errors import KafkaError
 from coterie_contracts.member import MemberContact
 from coterie_contracts.topics import TOPICS
 from coterie_replay.cluster import TEST_CLUSTER, Cluster, connected
+from coterie_replay.connection import client_options
 from coterie_replay.faults import ReplayFault
 from coterie_replay.record import Record
 
@@ -88,6 +89,7 @@ class Log:
             fetch_max_wait_ms=_LONG_POLL_MS,
             max_partition_fetch_bytes=_FETCH_BYTES,
             retry_backoff_ms=_LONG_POLL_MS,
+            **client_options(),
         )
         try:
             await self._consumer.start()

@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 
 from coterie_contracts.envelope import REPLAY_HEADER
 from coterie_replay.cluster import TEST_CLUSTER, connected
+from coterie_replay.connection import client_options
 from coterie_replay.faults import ReplayFault
 from coterie_replay.ids import IdMap
 from coterie_replay.record import Record, holds_contact_data
@@ -132,7 +133,11 @@ class Player:
         """
         recorded = partitions or {}
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap, acks="all", enable_idempotence=True, linger_ms=5
+            bootstrap_servers=self._bootstrap,
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=5,
+            **client_options(),
         )
         await producer.start()
         window: list[tuple[str, asyncio.Future[object]]] = []

@@ -6,9 +6,10 @@ place to configure it, goes with the cluster, and nobody makes it by mistake.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, for_code
@@ -21,11 +22,12 @@ __all__ = ["TEST_CLUSTER", "Cluster", "connected", "delete_topics"]
 
 TEST_CLUSTER: Final = "coterie.test-cluster"
 _TIMEOUT_MS: Final = 30_000
+_LOOK_AGAIN_S: Final = 0.02
 _DECLARED: Final = {topic.name: topic for topic in TOPICS}
 
 
 class Cluster:
-    """A cluster while `connected`. Methods raise `KafkaError` where it does not answer."""
+    """A cluster while `connected`."""
 
     def __init__(self, admin: AIOKafkaAdminClient) -> None:
         self._admin = admin
@@ -73,6 +75,13 @@ class Cluster:
             error = for_code(code)
             if code and error.__name__ != "TopicAlreadyExistsError":
                 raise error(f"topic {name}: {message}")
+        await self._until_led(list(partitions))
+
+    async def _until_led(self, topics: list[str]) -> None:
+        """Return when clients find every partition: brokers learn of a new topic a little later."""
+        async with asyncio.timeout(_TIMEOUT_MS / 1000):
+            while not all(map(_is_led, await self._admin.describe_topics(topics))):  # noqa: ASYNC110 - brokers tell nobody
+                await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def _takes_requests(self) -> bool:
         """Whether there is a controller: the embedded broker has none."""
@@ -88,7 +97,7 @@ async def delete_topics(bootstrap: str, prefix: str) -> None:
 
 @asynccontextmanager
 async def connected(bootstrap: str) -> AsyncIterator[Cluster]:
-    """The cluster at `bootstrap`; raises `ReplayFault` where none answers."""
+    """The cluster at `bootstrap`; raises `ReplayFault` where none answers, or it refuses."""
     admin = AIOKafkaAdminClient(
         bootstrap_servers=bootstrap, request_timeout_ms=_TIMEOUT_MS, **client_options()
     )
@@ -100,7 +109,13 @@ async def connected(bootstrap: str) -> AsyncIterator[Cluster]:
                 f"no Kafka answers at {bootstrap} ({type(error).__name__}): is it up, and is that "
                 "its HOST:PORT?"
             ) from None
-        yield Cluster(admin)
+        try:
+            yield Cluster(admin)
+        except (KafkaError, TimeoutError) as error:
+            raise ReplayFault(
+                f"Kafka at {bootstrap} refuses what is asked of it ({type(error).__name__}): may "
+                "this principal do that?"
+            ) from None
     finally:
         await admin.close()
 
@@ -111,6 +126,11 @@ def _declared_partitions(topic: str) -> int:
         if topic == name or topic.endswith(f".{name}"):
             return row.partitions
     return PARTITIONS
+
+
+def _is_led(topic: dict[str, Any]) -> bool:
+    faults = (topic["error_code"], *(row["error_code"] for row in topic["partitions"]))
+    return bool(topic["partitions"]) and not any(faults)
 
 
 def _configuration(topic: str) -> dict[str, str]:

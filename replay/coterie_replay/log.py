@@ -93,9 +93,15 @@ class Log:
         )
         try:
             await self._consumer.start()
+            await asyncio.sleep(0)  # stopped before its task has begun, it raises CancelledError
             await self._look()
         except BaseException as error:
             await self.__aexit__(type(error), error, None)
+            if isinstance(error, KafkaError):
+                raise ReplayFault(
+                    f"Kafka at {self._bootstrap} cannot be read ({type(error).__name__}): may this "
+                    "principal read and describe the topics?"
+                ) from None
             raise
         return self
 

@@ -139,9 +139,9 @@ class Player:
             linger_ms=5,
             **client_options(),
         )
-        await producer.start()
         window: list[tuple[str, asyncio.Future[object]]] = []
         try:
+            await producer.start()
             for record in prepared(records, live=self._live, ids=self._ids):
                 if (ahead := self._pace.ahead(record)) > 0:
                     await self._acknowledge(window)

@@ -10,6 +10,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from coterie_contracts.feedback import FeedbackSubmitted, FeedbackVerified
 from coterie_contracts.member import MemberContact
@@ -169,6 +171,20 @@ async def test_topics_that_are_missing_are_named(kafka: Any, prefix: str) -> Non
 async def test_no_broker_is_one_line() -> None:
     with pytest.raises(ReplayFault, match=r"no Kafka answers at 127\.0\.0\.1:1 "):
         await Player("127.0.0.1:1").check({"a.b"})
+
+
+async def test_a_cluster_that_refuses_is_one_line(
+    kafka: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise TopicAuthorizationFailedError
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "describe_topics", refuse)
+    with pytest.raises(ReplayFault, match=r"refuses what is asked of it \(TopicAuthorization"):
+        await Player(kafka.bootstrap).check({"a.b"})
+    with pytest.raises(ReplayFault, match=r"cannot be read \(TopicAuthorizationFailedError\)"):
+        async with Log(kafka.bootstrap):
+            pass
 
 
 def test_the_mark_is_there_once_or_not_at_all() -> None:

@@ -79,7 +79,7 @@ def render(overlay: str) -> tuple[dict[str, Any], ...]:
     )
     if outcome.returncode != 0:
         raise ValueError(outcome.stderr.strip())
-    return tuple(yaml.safe_load_all(outcome.stdout))
+    return tuple(yaml.load_all(outcome.stdout, Loader=yaml.CSafeLoader))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ with it, for `BatchBuilder` takes a first record of any size.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -72,7 +72,7 @@ class Sender:
         Waits only for the metadata of a topic that is new to this producer.
         """
         batches: list[tuple[str, int, Any]] = []
-        filling: dict[tuple[str, int], Any] = {}
+        filling: dict[tuple[str, int], Callable[..., Any]] = {}
         partitions: dict[str, int] = {}
         count = 0
         for topic, key, headers, value in records:
@@ -80,11 +80,12 @@ class Sender:
             if (number := partitions.get(topic)) is None:
                 number = partitions[topic] = len(await self._producer.partitions_for(topic))
             place = topic, _hash_of(key) % number
-            batch = filling.get(place)
-            if batch is None or not _added(batch, key, value, headers):
-                batch = filling[place] = self._producer.create_batch()
+            add = filling.get(place)
+            if add is None or add(timestamp=None, key=key, value=value, headers=headers) is None:
+                batch = self._producer.create_batch()
                 batches.append((*place, batch))
-                _added(batch, key, value, headers)
+                add = filling[place] = batch.append
+                add(timestamp=None, key=key, value=value, headers=headers)
                 if batch.size() > MAX_BATCH_BYTES:
                     raise MessageSizeTooLargeError(
                         f"a record of {topic} is larger than {MAX_BATCH_BYTES} bytes"
@@ -116,11 +117,6 @@ class Sender:
         if client._md_update_fut is not None:
             client._md_update_fut.cancel()
         producer._closed = True
-
-
-def _added(batch: Any, key: bytes, value: bytes | None, headers: Headers) -> bool:
-    appended = batch.append(timestamp=None, key=key, value=value, headers=headers)
-    return appended is not None
 
 
 @lru_cache(maxsize=_KEYS)

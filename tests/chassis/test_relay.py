@@ -13,8 +13,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import asyncpg
 import psutil
 import pytest
+from asyncpg import Connection
 from sqlalchemy import text
 
 from coterie_chassis import relay as relaying
@@ -280,8 +282,8 @@ def _contact(member: UUID, *, erased: bool) -> Draft:
     return Draft(member, body, tombstone=erased)
 
 
-async def test_what_is_sent_costs_two_statements_a_batch_and_leaves_by_name(
-    platform: Platform,
+async def test_what_is_sent_is_read_and_removed_once_a_batch(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = {uuid4() for _ in range(KEYS)}
     await publish(platform, keys, range(1, 9))
@@ -290,11 +292,38 @@ async def test_what_is_sent_costs_two_statements_a_batch_and_leaves_by_name(
     await sender.start()
     relay._proven_at = time.monotonic()
     await relay._ensure_archive_partition()
+    fetch, read = Connection.fetch, []
+
+    async def noted(self: Connection, statement: str, *values: object) -> object:
+        read.append(statement)
+        return await fetch(self, statement, *values)
+
+    monkeypatch.setattr(Connection, "fetch", noted)
     with statements_of(platform.database) as counter:
         assert await relay._drain(sender) == 8 * KEYS
     await sender.abort()
 
     batches = 8 * KEYS // BATCH
-    assert sum("FROM outbox" in s for s in counter.statements) == 2 * batches + 1
-    assert counter.count == 2 * batches + 1, "and the last look, which finds nothing"
+    assert len(read) == batches + 1, "and the last look, which finds nothing"
+    assert [s.split()[3] for s in counter.statements] == ["(DELETE"] * batches
     assert await platform.archived() == 8 * KEYS
+
+
+async def test_a_connection_that_fails_under_a_read_is_not_used_again(platform: Platform) -> None:
+    await publish(platform, {uuid4()}, range(1, 3))
+    relay = Relay(platform.database, platform.settings)
+    async with platform.database.engine.connect() as connection:
+        mine = (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+    await _end(platform, mine)
+
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        await relay._fetch(except_for=[])
+
+    assert len(await relay._fetch(except_for=[])) == 2
+
+
+async def _end(platform: Platform, backend: int) -> None:
+    """Have the server end a session, and wait until it is gone."""
+    admin = await asyncpg.connect(platform.settings.database_url.get_secret_value())
+    await admin.execute("SELECT pg_terminate_backend($1, 5000)", backend)
+    await admin.close()

@@ -33,7 +33,11 @@ def install_interop() -> None:
     if _MARK.is_file() and _MARK.stat().st_mtime >= lock.stat().st_mtime:
         return
     done = subprocess.run(
-        ["npm", "ci", "--no-progress"], cwd=INTEROP, capture_output=True, text=True, check=False
+        ["npm", "ci", "--no-progress", "--prefer-offline"],
+        cwd=INTEROP,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 

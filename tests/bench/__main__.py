@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
-from rich.table import Table
 
 from coterie_chassis.service import settle_memory
 from coterie_local.postgres import EmbeddedPostgres
@@ -26,18 +22,10 @@ from coterie_replay.brokers.apache import ApacheKafka, missing_parts
 from coterie_replay.brokers.topics import create_topics
 from tests.bench import consuming, flowing, peers, relaying
 from tests.bench.measure import ROWS, Result
+from tests.bench.report import DOCUMENT, document, table, write
 from tests.bench.rig import Rig
 
-REPORT: Final = Path("build/bench.json")
 SUBJECTS: Final = (relaying, peers, consuming, flowing)
-PACKAGES: Final = (
-    "aiokafka",
-    "asyncpg",
-    "faststream",
-    "faststream-outbox",
-    "pydantic",
-    "sqlalchemy",
-)
 PARTITIONS: Final = 4
 FEWEST_ROUNDS: Final = 5
 
@@ -85,6 +73,8 @@ def main() -> int:
         results = asyncio.run(measure(rig, given.rows or list(ROWS), console))
         on = {"kafka": kafka.version, "postgresql": postgres.version}
     write(results, on)
+    if given.document:
+        DOCUMENT.write_text(document(DOCUMENT.read_text(), results, on))
     console.print(table(results))
     return 0 if all(result.holds for result in results) else 1
 
@@ -94,49 +84,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of: {', '.join(ROWS)}")
     parser.add_argument("--events", type=int, default=50_000, help="a round, where all is fast")
     parser.add_argument("--rounds", type=int, default=FEWEST_ROUNDS)
+    parser.add_argument("--document", action="store_true", help=f"write {DOCUMENT} as well")
     given = parser.parse_args()
     if unknown := set(given.rows) - set(ROWS):
         parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
     if given.rounds < FEWEST_ROUNDS:
         parser.error(f"fewer than {FEWEST_ROUNDS} rounds say nothing")
     return given
-
-
-def write(results: list[Result], on: dict[str, str]) -> None:
-    """Write the report as JSON."""
-    told: dict[str, Any] = {
-        "results": [result.to_json() for result in results],
-        "versions": on | {name: version(name) for name in PACKAGES},
-        "cores": os.cpu_count(),
-    }
-    REPORT.parent.mkdir(exist_ok=True)
-    REPORT.write_text(json.dumps(told, indent=1) + "\n")
-
-
-def table(results: list[Result]) -> Table:
-    """The same for people."""
-    shown = Table(title="Ours over a reference in the same run", title_justify="left")
-    for heading in ("what", "ratio", "spread", "bound", "", "ours", "reference", "unit"):
-        shown.add_column(heading, justify="left" if heading in ("what", "unit") else "right")
-    for result in results:
-        low, high = result.spread
-        shown.add_row(
-            result.name,
-            f"{result.ratio:.2f}",
-            f"{low:.2f}-{high:.2f}",
-            bound(result),
-            "" if bound(result) == "-" else "holds" if result.holds else "MISSED",
-            f"{result.ours:,.1f}" if result.ours < 100 else f"{result.ours:,.0f}",
-            f"{result.reference:,.1f}" if result.reference < 100 else f"{result.reference:,.0f}",
-            result.unit,
-        )
-    return shown
-
-
-def bound(result: Result) -> str:
-    if result.at_least is not None:
-        return f"≥ {result.at_least:g}"
-    return "-" if result.at_most is None else f"≤ {result.at_most:g}"
 
 
 if __name__ == "__main__":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.bench import consuming, flowing, relaying
 from tests.bench.measure import ROWS, Measure, Measured, Row, alternate
+from tests.bench.report import document
 from tests.bench.rig import Rig
 from tests.conftest import Broker
 
@@ -48,6 +50,19 @@ def test_a_result_is_a_ratio_of_medians_with_the_extremes_of_the_rounds() -> Non
 )
 def test_a_bound_holds_or_is_missed(bound: dict[str, float], holds: bool) -> None:
     assert a_row(**bound).result(Measured([(4, 2)])).holds is holds
+
+
+def test_the_document_takes_what_was_measured_and_keeps_other_rows() -> None:
+    page = "before\n<!-- measured -->\nnothing yet\n<!-- end -->\nafter\n"
+    on = {"kafka": "4.3.1"}
+    first = document(page, [a_row(at_least=1.2).result(Measured([(300, 200)]))], on)
+    again = document(first, [replace(a_row(), name="b").result(Measured([(4, 2)]))], on)
+
+    assert first.startswith("before\n<!-- measured -->\nOn ")
+    assert "| `a` | 1.50 | 1.50-1.50 | ≥ 1.2 | holds | 300 | 200 | events/s |" in again
+    assert "| `b` | 2.00 | 2.00-2.00 | - |  | 4.0 | 2.0 | events/s |" in again
+    assert again.endswith("<!-- end -->\nafter\n")
+    assert "nothing yet" not in first
 
 
 async def test_both_sides_run_in_turn_and_the_first_round_is_dropped() -> None:

@@ -45,6 +45,7 @@ __all__ = ["LaneLoop", "Subscriptions", "group_of"]
 
 _log = logging.getLogger(__name__)
 _BATCHES_AT_ONCE: Final = 4  # more, so that one is decoded while another is applied
+_POLL_WITHIN_S: Final = 10.0
 _TARGET_S: Final = 0.25
 _SMALLEST: Final = 1
 _FIRST_PAUSE_S: Final = 0.1
@@ -138,9 +139,9 @@ class LaneLoop:
         return sum(max((self.kafka.highwater(tp) or 0) - known[tp], 0) for tp in known)
 
     async def _apply_all(self, records: Sequence[Record], commit: Commit) -> Sequence[Record]:
-        done, failure = 0, None
+        done, failure, began = 0, None, time.monotonic()
         piece = records[: self._size]
-        while piece and not self._draining.is_set():
+        while piece and self._goes_on(done, began):
             end = done + len(piece)
             following = records[end : end + self._size]
             try:
@@ -160,6 +161,11 @@ class LaneLoop:
             self._pause = _FIRST_PAUSE_S
             self.halted = None
         return records[done:]
+
+    def _goes_on(self, done: int, began: float) -> bool:
+        """Whether to begin another piece: the broker takes a slow lane that polls late for dead."""
+        is_late = done >= self._largest and time.monotonic() - began > _POLL_WITHIN_S
+        return not is_late and not self._draining.is_set()
 
     async def _apply(self, piece: Sequence[Record], following: Sequence[Record]) -> None:
         began = time.monotonic()

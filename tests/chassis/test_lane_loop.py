@@ -121,6 +121,20 @@ async def test_a_piece_that_was_announced_too_large_is_cut(bench: Bench) -> None
     assert bench.pieces == [100, 50, 10]
 
 
+@pytest.mark.parametrize(("cost_s", "left"), [(0.0001, 0), (0.05, 1_000)])
+async def test_a_slow_lane_polls_again_before_all_that_it_was_given(
+    bench: Bench, cost_s: float, left: int
+) -> None:
+    bench.cost_s = cost_s
+    bench.lane._size = 1 if left else 100
+
+    rest = await bench.take(records(2 * SETTINGS.batch_size))
+
+    assert len(rest) <= left
+    assert bool(rest) == bool(left)
+    assert bench.committed == [{T: 2 * SETTINGS.batch_size - len(rest)}]
+
+
 async def test_offsets_of_all_partitions_are_committed_behind_what_is_applied(
     bench: Bench,
 ) -> None:

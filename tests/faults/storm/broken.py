@@ -1,0 +1,165 @@
+"""Ten ways to break a promise of the chassis, to prove that a storm would notice.
+
+Each is applied inside a service process of a test, never in the product, and names the faults that
+bring it to light.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import text
+
+from coterie_chassis import consumer, deadletter, relay
+from coterie_chassis.consumer import LaneConsumer
+from coterie_chassis.inbox import Inbox
+from coterie_chassis.relay import Relay
+from coterie_chassis.store import UnitOfWork
+from coterie_chassis.subscriptions import LaneLoop, _next_after
+from coterie_recognition.store import desks
+from coterie_recognition.store import rows as recognised
+
+__all__ = ["VARIANTS", "Variant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """`faults` are the kinds of a directed storm that is expected to reveal it."""
+
+    broken: str
+    faults: tuple[str, ...]
+    apply: Callable[[], None]
+
+
+def _commit_offsets_first() -> None:
+    apply_all = LaneLoop._apply_all
+
+    async def offsets_first(self: LaneLoop, records: Sequence[Any], commit: Any) -> Sequence[Any]:
+        await commit(_next_after(records))
+        return await apply_all(self, records, commit)
+
+    LaneLoop._apply_all = offsets_first  # type: ignore[method-assign] # breaking it is the point
+
+
+def _delete_by_bound() -> None:
+    exact = str(relay._ARCHIVE)
+    bound = exact.replace(
+        "id = ANY(CAST(:ids AS bigint[]))",
+        "id <= (SELECT max(i) FROM unnest(CAST(:ids AS bigint[])) AS i)",
+    )
+    assert bound != exact
+    vars(relay)["_ARCHIVE"] = text(bound)
+
+
+def _without_inbox() -> None:
+    record = Inbox.record
+
+    async def everything_is_new(
+        self: Inbox, uow: UnitOfWork, event_ids: Collection[UUID]
+    ) -> set[UUID]:
+        await record(self, uow, event_ids)
+        return set(event_ids)
+
+    Inbox.record = everything_is_new  # type: ignore[method-assign] # breaking it is the point
+
+
+def _inbox_apart() -> None:
+    async def drop_duplicates(self: LaneConsumer, work: Any, uow: UnitOfWork) -> None:
+        del uow
+        if work.items:
+            async with self._database.begin() as other:
+                ids = [item.event.id for item in work.items]
+                new = await self._inbox.record(other, ids)
+            work.items = [item for item in work.items if item.event.id in new]
+
+    LaneConsumer._drop_duplicates = drop_duplicates  # type: ignore[method-assign] # breaking it is the point
+
+
+def _two_leaders() -> None:
+    vars(relay)["_TRY_LOCK"] = "SELECT $1::bigint IS NOT NULL"
+
+
+def _without_parking() -> None:
+    async def nothing_is_parked(*_: object) -> set[UUID]:
+        return set()
+
+    vars(deadletter)["parked"] = nothing_is_parked
+    consumer._Work.waits = lambda *_: False  # type: ignore[method-assign] # breaking it is the point
+
+
+def _skip_poison() -> None:
+    async def store_nothing(*_: object) -> None: ...
+
+    vars(deadletter)["store"] = store_nothing
+
+
+def _without_backoff() -> None:
+    async def at_once(self: LaneLoop, error: Exception) -> None:
+        del error
+        self.last_progress = time.monotonic()
+        await asyncio.sleep(0)
+
+    LaneLoop._wait_after = at_once  # type: ignore[method-assign] # breaking it is the point
+
+
+def _drop_tombstones() -> None:
+    send = Relay._send
+
+    async def without_tombstones(self: Relay, producer: Any, rows: Sequence[Any]) -> None:
+        await send(self, producer, [row for row in rows if row.value is not None])
+
+    Relay._send = without_tombstones  # type: ignore[method-assign] # breaking it is the point
+
+
+def _look_at_budgets_before_the_lock() -> None:
+    open_desks, load_rules = desks.open_desks, desks._load_rules
+    seen_before: ContextVar[Sequence[Any]] = ContextVar("seen_before", default=())
+    unlocked = text(str(desks._BUDGETS).replace("FOR UPDATE", ""))
+
+    async def opening(
+        uow: UnitOfWork, community_ids: Collection[UUID], **more: Any
+    ) -> dict[UUID, Any]:
+        seen_before.set(await uow.rows(unlocked, {"ids": sorted(set(community_ids))}))
+        return await open_desks(uow, community_ids, **more)
+
+    async def loading(uow: UnitOfWork, opened: Mapping[UUID, Any]) -> None:
+        await load_rules(uow, opened)
+        for row in seen_before.get():
+            if row.community_id in opened:
+                opened[row.community_id].budgets[row.budget_id] = recognised.budget_from(row)
+
+    vars(desks)["open_desks"] = opening
+    vars(desks)["_load_rules"] = loading
+
+
+VARIANTS: Final[dict[str, Variant]] = {
+    "offsets-first": Variant(
+        "offsets are committed before the database",
+        ("crash:commit", "crash:commit"),
+        _commit_offsets_first,
+    ),
+    "delete-by-bound": Variant(
+        "sent rows are deleted by id <= max", ("postgres:slow",), _delete_by_bound
+    ),
+    "no-inbox": Variant("there is no inbox", ("rewind",), _without_inbox),
+    "inbox-apart": Variant(
+        "the inbox is written in a second transaction",
+        ("crash:commit", "crash:commit"),
+        _inbox_apart,
+    ),
+    "two-leaders": Variant("two relays lead", (), _two_leaders),
+    "no-parking": Variant("parking is ignored", ("parked",), _without_parking),
+    "skipped-poison": Variant("poison is skipped", ("poison",), _skip_poison),
+    "no-backoff": Variant("redelivery does not back off", ("postgres:kill",), _without_backoff),
+    "no-tombstones": Variant("tombstones are dropped", (), _drop_tombstones),
+    "budget-before-lock": Variant(
+        "the budget is looked at before the lock", (), _look_at_budgets_before_the_lock
+    ),
+}
+"""By name, in the order in which the selftest tries them."""

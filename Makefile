@@ -7,14 +7,16 @@ BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+SEEDS ?= 20
+FAULTS_ARGS ?=
 HISTORIES ?= ../shared/data
 export COTERIE_HISTORIES ?= $(abspath $(HISTORIES))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check contracts manifests kustomize kafka faults bench clean
+.PHONY: help install demo up test check contracts manifests kustomize kafka faults faults-selftest bench clean
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/installed ## Install everything into the project's own .venv
 
@@ -62,8 +64,11 @@ manifests: install ## Write what the contracts imply for a cluster
 kustomize: install ## Build kustomize into build/bin, once; needs Go
 	@$(BIN)/python -m deploy.kubernetes.tools.kustomize
 
-faults: kafka ## Disturb the platform while a season plays, and compare with an undisturbed run
-	$(BIN)/pytest -m faults tests/faults $(PYTEST_ARGS)
+faults: kafka ## Storms of faults on a platform under load; SEED=n repeats one, SEEDS=20 is how many
+	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(FAULTS_ARGS)
+
+faults-selftest: kafka ## Break ten promises, one after the other: each must be noticed
+	$(BIN)/python -m tests.faults --selftest $(FAULTS_ARGS)
 
 bench: kafka ## Measure, and write build/bench.json; BENCH_ARGS="relay_vs_raw_send" measures one row
 	@$(UV) sync --quiet --python $(PYTHON) --all-packages --locked --inexact --group bench

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from coterie_local.kafka import missing_parts
+from coterie_replay.brokers.apache import missing_parts
 from tests.faults.canonical import Canonical
 from tests.faults.storm.broken import VARIANTS
 from tests.faults.storm.director import Outcome, storm, undisturbed

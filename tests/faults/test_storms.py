@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from coterie_local.kafka import missing_parts
+from coterie_replay.brokers.apache import missing_parts
 from tests.conftest import want
 from tests.faults.__main__ import possible, prepared_ground
 from tests.faults.canonical import Canonical

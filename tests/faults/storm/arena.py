@@ -17,10 +17,10 @@ from typing import Final
 
 from sqlalchemy.engine import make_url
 
-from coterie_local.kafka import ApacheKafka
 from coterie_local.platform import SERVICES
 from coterie_local.postgres import EmbeddedPostgres
-from coterie_local.processes import free_port
+from coterie_replay.brokers.apache import ApacheKafka
+from coterie_replay.brokers.processes import free_port
 from tests.faults.storm.disk import mount_small_disk, unmount
 from tests.faults.storm.forked import Forked
 from tests.faults.storm.ground import Ground

@@ -9,7 +9,7 @@ from typing import Final
 
 import psutil
 
-from coterie_local.processes import Child
+from coterie_replay.brokers.processes import Child
 from tests.faults.storm.arena import Arena
 from tests.faults.storm.deed import Deed
 from tests.faults.storm.proxy import Network

@@ -13,7 +13,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer
 
 from coterie_contracts.topics import TOPICS, Lane
-from coterie_local.blocking import block_on
+from coterie_replay.brokers.blocking import block_on
 from tests.faults.storm import records
 from tests.faults.storm.arena import Arena
 from tests.faults.storm.deed import Deed

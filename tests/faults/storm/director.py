@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Condition
 from typing import Any, Final
 
-from coterie_local.blocking import block_on
+from coterie_replay.brokers.blocking import block_on
 from tests.faults.canonical import Canonical, canonical, differences
 from tests.faults.storm.arena import Arena, arena_on
 from tests.faults.storm.checks import seen_in, violations_of

@@ -16,12 +16,12 @@ from typing import Final
 
 import asyncpg
 
-from coterie_local.blocking import block_on
-from coterie_local.broker_topics import create_topics
-from coterie_local.kafka import ApacheKafka
 from coterie_local.platform import SERVICES
 from coterie_local.postgres import EmbeddedPostgres
 from coterie_local.tokens import AUDIENCE, ISSUER, TokenIssuer
+from coterie_replay.brokers.apache import ApacheKafka
+from coterie_replay.brokers.blocking import block_on
+from coterie_replay.brokers.topics import create_topics
 from tests.faults.storm.forked import Nursery
 
 __all__ = ["Ground", "prepared"]

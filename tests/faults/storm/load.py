@@ -21,9 +21,9 @@ from coterie_local.demo.stage import Stage
 from coterie_local.importers.client import MEMBERSHIP, RECOGNITION
 from coterie_local.importers.transport import Answer, Send, Transport
 from coterie_local.platform import SERVICES
-from coterie_local.processes import LocalFault
 from coterie_local.tokens import ISSUER
 from coterie_local.welcome import LOCAL_BRAND
+from coterie_replay.brokers.processes import LocalFault
 from tests.faults.storm.arena import Arena
 from tests.faults.storm.gifts import give_outside
 from tests.faults.storm.plan import COMMUNITIES

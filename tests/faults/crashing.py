@@ -63,8 +63,10 @@ def install() -> None:
         _reached("relay")
         await remove(self, ids)
 
-    async def applying(self: LaneConsumer, records: Sequence[Record]) -> None:
-        await apply(self, records)
+    async def applying(
+        self: LaneConsumer, records: Sequence[Record], following: Sequence[Record] = ()
+    ) -> None:
+        await apply(self, records, following)
         _reached("offsets")
 
     def judging(self: LaneConsumer, work: Any, applied: Any) -> Any:

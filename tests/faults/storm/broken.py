@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,7 +19,6 @@ from sqlalchemy import text
 from coterie_chassis import consumer, deadletter, relay
 from coterie_chassis.consumer import LaneConsumer
 from coterie_chassis.inbox import Inbox
-from coterie_chassis.relay import Relay
 from coterie_chassis.store import UnitOfWork
 from coterie_chassis.subscriptions import LaneLoop, _next_after
 from coterie_recognition.store import desks
@@ -64,7 +63,7 @@ def _without_inbox() -> None:
         self: Inbox, uow: UnitOfWork, event_ids: Collection[UUID]
     ) -> set[UUID]:
         await record(self, uow, event_ids)
-        return set(event_ids)
+        return set()
 
     Inbox.record = everything_is_new  # type: ignore[method-assign] # breaking it is the point
 
@@ -75,8 +74,8 @@ def _inbox_apart() -> None:
         if work.items:
             async with self._database.begin() as other:
                 ids = [item.event.id for item in work.items]
-                new = await self._inbox.record(other, ids)
-            work.items = [item for item in work.items if item.event.id in new]
+                known = await self._inbox.record(other, ids)
+            work.items = [item for item in work.items if item.event.id not in known]
 
     LaneConsumer._drop_duplicates = drop_duplicates  # type: ignore[method-assign] # breaking it is the point
 
@@ -109,12 +108,12 @@ def _without_backoff() -> None:
 
 
 def _drop_tombstones() -> None:
-    send = Relay._send
+    pack = relay._pack
 
-    async def without_tombstones(self: Relay, producer: Any, rows: Sequence[Any]) -> None:
-        await send(self, producer, [row for row in rows if row.value is not None])
+    async def without_tombstones(sender: Any, stored: Iterable[Sequence[Any]]) -> Any:
+        return await pack(sender, (row for row in stored if row[-1] is not None))
 
-    Relay._send = without_tombstones  # type: ignore[method-assign] # breaking it is the point
+    vars(relay)["_pack"] = without_tombstones
 
 
 def _look_at_budgets_before_the_lock() -> None:

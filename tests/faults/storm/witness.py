@@ -23,6 +23,7 @@ from coterie_chassis.consumer import LaneConsumer
 from coterie_chassis.deadletter import Record
 from coterie_chassis.errors import is_transient
 from coterie_chassis.relay import Relay
+from coterie_chassis.sending import Packed
 from coterie_chassis.store import UnitOfWork
 from coterie_chassis.subscriptions import LaneLoop, _DrainBeforeRevoke
 from coterie_contracts.envelope import decode
@@ -146,9 +147,9 @@ def _watch_relay(notes: _Journal) -> None:
             raise
         notes.note("handed the lead over")
 
-    async def sending(self: Relay, producer: Any, rows: Sequence[Any]) -> None:
-        await send(self, producer, rows)
-        notes.note("sent", ids=[row.id for row in rows if hasattr(row, "id")])
+    async def sending(self: Relay, sender: Any, packed: Packed) -> None:
+        await send(self, sender, packed)
+        notes.note("sent", count=packed.count)
 
     async def removing(self: Relay, ids: Sequence[int]) -> None:
         await remove(self, ids)

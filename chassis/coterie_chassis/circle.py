@@ -32,6 +32,7 @@ from sqlalchemy import Time as TimeOfDay
 from sqlalchemy.dialects.postgresql import JSONB
 
 from coterie_chassis.consumer import Batch, Fold, handles
+from coterie_chassis.projections import Projection
 from coterie_chassis.store import UnitOfWork, bulk_insert, bulk_upsert
 from coterie_chassis.tables import community_clock
 from coterie_contracts.community import (
@@ -57,6 +58,7 @@ from coterie_contracts.member import (
 )
 
 __all__ = [
+    "PROJECTIONS",
     "Community",
     "Member",
     "active_members",
@@ -325,6 +327,13 @@ def _community(row: Row[Any]) -> Community:
         sequence=row.sequence,
     )
 
+
+PROJECTIONS: Final = (
+    Projection(community_copy, (copy_communities,)),
+    Projection(erased_member, (forget_members,)),
+    Projection(member_copy, (copy_members, forget_members)),
+)
+"""All three are whole: every event of theirs carries what its copy needs."""
 
 _STILL_DRIVEN: Final = text(
     "SELECT community_id FROM community_clock WHERE community_id = ANY(CAST(:ids AS uuid[])) "

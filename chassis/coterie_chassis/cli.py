@@ -1,4 +1,4 @@
-"""The command line that every service has: serve, migrate, topics, redrive, republish."""
+"""The command line that every service has: serve, migrate, topics, redrive, republish, rebuild."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ import typer
 import uvicorn
 from sqlalchemy import text
 
-from coterie_chassis import connections, deadletter, redrive, telemetry
+from coterie_chassis import connections, deadletter, rebuild_report, redrive, telemetry
 from coterie_chassis import migrate as schema
 from coterie_chassis.errors import ConfigurationFault, describe, is_transient
+from coterie_chassis.rebuild import rebuild as run_rebuild
 from coterie_chassis.roles import Role
 from coterie_chassis.service import Runtime, Service
 from coterie_chassis.settings import load
@@ -120,6 +121,34 @@ def _app(service: Service) -> typer.Typer:
         moment = since and since.replace(tzinfo=since.tzinfo or UTC)
         sent = _with(service, lambda runtime: _republish(runtime, moment))
         typer.echo(f"{service.name}: {sent} events sent again")
+
+    @app.command()
+    def rebuild(
+        swap: Annotated[
+            bool,
+            typer.Option(
+                "--swap/--compare-only", help="mend the rows that differ, or change nothing"
+            ),
+        ] = False,
+        refilled: Annotated[
+            bool,
+            typer.Option(help="every owner has sent its whole archive again since the log was cut"),
+        ] = False,
+    ) -> None:
+        """Make the projections again from the log, beside the live ones, and compare by digest.
+
+        Nothing is published, and consumers may go on. Exit codes: 0 equal, 1 different or not
+        mended whole, 2 not possible, 3 a part does not answer now.
+        """
+        progress = rebuild_report.Progress(service.name)
+        found = _with(
+            service,
+            lambda runtime: run_rebuild(runtime, swap=swap, refilled=refilled, tell=progress),
+        )
+        for line in rebuild_report.lines(service.name, found):
+            typer.echo(line)
+        if not found.equal:
+            raise SystemExit(1)
 
     app.add_typer(_redrive(service), name="redrive")
     return app

@@ -13,7 +13,7 @@ import contextlib
 import gc
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -49,6 +49,7 @@ from coterie_chassis.errors import (
 from coterie_chassis.http import Api
 from coterie_chassis.inbox import Inbox
 from coterie_chassis.outbox import CurrentState
+from coterie_chassis.projections import AfterSwap, Projection
 from coterie_chassis.relay import Relay
 from coterie_chassis.roles import Role
 from coterie_chassis.settings import ChassisSettings
@@ -95,7 +96,11 @@ def periodic(
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """What one service is made of; `circle` adds the copy of communities and members."""
+    """What one service is made of; `circle` adds the copy of communities and members.
+
+    Each table of its own is in `projections`, or in `kept` with the reason why the log cannot tell
+    it; `after_swap` is called when a rebuild has mended rows.
+    """
 
     name: str
     settings: type[ChassisSettings]
@@ -106,6 +111,9 @@ class Service:
     sweeps: Sequence[Sweep] = ()
     tasks: Sequence[Periodic] = ()
     current_state: Sequence[CurrentState] = ()
+    projections: Sequence[Projection] = ()
+    kept: Mapping[str, str] = field(default_factory=dict)
+    after_swap: AfterSwap | None = None
     circle: bool = True
 
     def tables(self) -> dict[str, Table]:

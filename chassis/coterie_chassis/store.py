@@ -26,7 +26,7 @@ from coterie_chassis import outbox, tables
 from coterie_chassis.decisions import Cause, Draft, Refusal
 from coterie_chassis.errors import CommitUncertain, is_lost_connection
 
-__all__ = ["SESSION", "Database", "UnitOfWork", "bulk_insert", "bulk_upsert"]
+__all__ = ["SESSION", "Database", "SilentUnitOfWork", "UnitOfWork", "bulk_insert", "bulk_upsert"]
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
@@ -127,14 +127,33 @@ class UnitOfWork:
         return self._published
 
 
+class SilentUnitOfWork(UnitOfWork):
+    """Writes state and has no outbox: what it is told to publish is dropped."""
+
+    def publish(self, cause: Cause, *drafts: Draft) -> None:
+        """Drop `drafts`."""
+
+
 class Database:
-    """A service's own PostgreSQL. `on_publish` is rung after a commit that published."""
+    """A service's own PostgreSQL. `on_publish` is rung after a commit that published.
+
+    With `shadow` it works in that schema alone and publishes nothing; a crash may cost its latest
+    commits.
+    """
 
     def __init__(
-        self, url: str, *, service: str, pool_size: int = 12, tls: SSLContext | None = None
+        self,
+        url: str,
+        *,
+        service: str,
+        pool_size: int = 12,
+        tls: SSLContext | None = None,
+        shadow: str | None = None,
     ) -> None:
         self.service = service
         self.tls_options: dict[str, Any] = {} if tls is None else {"ssl": tls}
+        self._unit_of_work = UnitOfWork if shadow is None else SilentUnitOfWork
+        apart = {} if shadow is None else {"search_path": shadow, "synchronous_commit": "off"}
         self.url = make_url(url).set(drivername="postgresql+asyncpg")
         self.engine: AsyncEngine = create_async_engine(
             self.url,
@@ -144,7 +163,7 @@ class Database:
             pool_pre_ping=False,
             hide_parameters=True,
             connect_args={
-                "server_settings": {**SESSION, "application_name": f"coterie-{service}"},
+                "server_settings": {**SESSION, **apart, "application_name": f"coterie-{service}"},
                 "timeout": 10,
                 **self.tls_options,
             },
@@ -162,7 +181,7 @@ class Database:
             try:
                 async with connection.begin():
                     now = (await connection.execute(_NOW)).scalar_one()
-                    work = UnitOfWork(connection, self.service, now)
+                    work = self._unit_of_work(connection, self.service, now)
                     yield work
                     published = await work.flush()
                     committing = True

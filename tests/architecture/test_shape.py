@@ -11,6 +11,7 @@ from typing import Final
 
 import pytest
 
+from coterie_chassis.projections import KEPT_BY_THE_CHASSIS, writers
 from coterie_chassis.service import Service
 from coterie_contracts.topics import TOPICS, consumed_by
 
@@ -99,6 +100,35 @@ def test_nothing_but_the_chassis_commits_or_reads_the_wall_clock(name: str) -> N
 def test_a_service_composes_itself_in_about_a_page(name: str) -> None:
     file = ROOT / "services" / name / f"coterie_{name}" / "service.py"
     assert len(file.read_text().splitlines()) <= 110
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_table_is_a_projection_or_says_why_the_log_cannot_tell_it(name: str) -> None:
+    service = service_of(name)
+    made_again = [projection.table.name for projection in service.projections]
+    kept = {**service.kept, **KEPT_BY_THE_CHASSIS}
+
+    assert sorted([*made_again, *kept]) == sorted(service.tables())
+    assert [table for table, why in kept.items() if not why] == []
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_projection_is_made_of_events_that_its_service_hears_or_sends(name: str) -> None:
+    service = service_of(name)
+    heard = {topic.body for topic in consumed_by(name)}
+    own = {topic.body for topic in TOPICS if topic.owner == name}
+    read = {body for handler in writers(service.projections) for body in handler.bodies}
+
+    assert {body.topic for body in read - heard - own} == set()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_a_rebuild_leaves_apart_exists_and_leaves_something_to_compare(name: str) -> None:
+    for projection in service_of(name).projections:
+        columns, keys = set(projection.table.columns.keys()), set(projection.keys)
+        apart = {column for one in projection.apart for column in one.columns}
+        assert apart <= columns - keys, projection.table.name
+        assert set(projection.compared()) - keys or columns == keys, projection.table.name
 
 
 def _imports(file: Path) -> list[str]:

@@ -17,6 +17,7 @@ from sqlalchemy import BigInteger, Column, Identity, Integer, MetaData, Table, T
 
 from coterie_chassis.auth import Role
 from coterie_chassis.circle import (
+    PROJECTIONS,
     copy_communities,
     copy_members,
     follow_clock,
@@ -224,6 +225,8 @@ service = Service(
     apis=[api],
     handlers=[copy_communities, copy_members, forget_members, follow_clock, hear],
     sweeps=[remind],
+    projections=PROJECTIONS,
+    kept={"note": "members write it", "heard": "in the order of arrival"},
     metadata=metadata,
     migrations="tests.chassis.sample_revisions",
 )

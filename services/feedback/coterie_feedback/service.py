@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from coterie_chassis.circle import (
+    PROJECTIONS,
     copy_communities,
     copy_members,
     follow_clock,
@@ -35,6 +36,8 @@ service = Service(
         forget_what_people_said,
     ],
     sweeps=[lapse_look_agains, close_campaigns],
+    projections=PROJECTIONS,
+    kept=dict.fromkeys(metadata.tables, "members and staff write it, and feedback decides on it"),
     metadata=metadata,
     migrations="coterie_feedback.migrations",
 )

@@ -20,6 +20,9 @@ service = Service(
         handlers.expire_evidence,
     ],
     current_state=[CurrentState(MemberContact.topic, store.current_contacts)],
+    kept=dict.fromkeys(
+        store.metadata.tables, "people and staff write it, and membership decides on it"
+    ),
     metadata=store.metadata,
     migrations="coterie_membership.migrations",
     circle=False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from coterie_chassis.service import Service
-from coterie_notifications import sweeps
+from coterie_notifications import projections, sweeps
 from coterie_notifications.api import apis
 from coterie_notifications.handlers import handlers
 from coterie_notifications.settings import NotificationsSettings
@@ -21,6 +21,8 @@ service = Service(
         sweeps.remind_of_invitations,
         sweeps.send_monday_briefs,
     ),
+    projections=projections.PROJECTIONS,
+    kept=projections.KEPT,
     metadata=metadata,
     migrations="coterie_notifications.migrations",
 )

@@ -2,12 +2,13 @@
 
 from coterie_chassis.circle import copy_communities, copy_members, follow_clock, forget_members
 from coterie_chassis.service import Service, periodic
-from coterie_recognition import handlers, store
+from coterie_recognition import handlers, projections, store
 from coterie_recognition.api import budgets, catalogue, merit, operators, rewards, todo
 from coterie_recognition.handlers.deadlines import close_seasons, look_at_rewards
 from coterie_recognition.handlers.providing import issue_through_providers
 from coterie_recognition.handlers.refold import refold_merit
 from coterie_recognition.settings import RecognitionSettings
+from coterie_recognition.store.published import read_again
 
 service = Service(
     name="recognition",
@@ -34,6 +35,9 @@ service = Service(
         periodic("refold", lambda settings: settings.refold_interval, refold_merit),
         periodic("providers", 5.0, issue_through_providers),
     ],
+    projections=projections.PROJECTIONS,
+    kept=projections.KEPT,
+    after_swap=read_again,
     metadata=store.metadata,
     migrations="coterie_recognition.migrations",
 )

@@ -131,9 +131,9 @@ async def merge_rewards(uow: UnitOfWork, rows: Rows) -> None:
 
 
 async def merge_contacts(uow: UnitOfWork, rows: Rows) -> None:
-    """Addresses; the chassis hands over the highest sequence of a batch."""
+    """Addresses. Their topic keeps the last of each key and counts none, so the last one stands."""
     how = {"community_id": "last", "email": "replace", "sequence": "last"}
-    newer = "excluded.sequence > contact.sequence"
+    newer = "excluded.sequence >= contact.sequence"
     await _merge(uow, tables.contact, rows, ("member_id",), how, unless_erased=True, where=newer)
 
 

@@ -39,7 +39,7 @@ from coterie_recognition.store import badges, desks, facts, triggers
 )
 async def award_badges(events: Batch[FeedbackFacts | LookAgainAnswered], uow: UnitOfWork) -> None:
     """Award and revoke the badges that stand on these facts; five statements."""
-    weighed = [(event, list(_evidence(event))) for event in events]
+    weighed = [(event, list(evidence_of(event))) for event in events]
     members = {fact.member_id for _, found in weighed for fact in found}
     erased = await facts.erased_among(uow, members)
     cabinet = await badges.open_cabinet(uow, members - erased)
@@ -121,7 +121,8 @@ def trigger_of(event: Event[FeedbackImplemented | RoundFacts | LookAgainAnswered
     )
 
 
-def _evidence(event: Event[EventBody]) -> Iterable[Evidence]:
+def evidence_of(event: Event[EventBody]) -> Iterable[Evidence]:
+    """What an event says for or against badges."""
     data, sequence = event.data, event.sequence or 0
     if isinstance(data, LookAgainAnswered):
         yield Evidence(

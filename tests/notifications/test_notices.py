@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from sqlalchemy import select, text
 
-from coterie_chassis.testing import Harness
+from coterie_chassis.testing import Harness, event_of
 from coterie_contracts import feedback, member, reward
 from coterie_contracts.community import ClockMode
 from coterie_contracts.notification import NotificationSent, NotificationSuppressed
@@ -191,6 +191,18 @@ async def test_nothing_is_kept_of_the_erased_and_nothing_brings_them_back(world:
                 assert ids.isdisjoint(map(str, row)), table.name
     assert await world.inbox("ana") == []
     assert await world.templates("bo") == ["member_admitted"]
+
+
+async def test_the_last_address_that_a_member_gave_stands(world: World) -> None:
+    await world.populate("ana")
+    for email in ("first@example.org", "second@example.org"):
+        body = member.MemberContact(
+            member_id=world.member_id("ana"), community_id=world.community_id, email=email
+        )
+        await world.h.deliver(event_of(body, world.member_id("ana"), sequence=None))
+    async with world.h.database.begin() as uow:
+        (row,) = await uow.rows(select(metadata.tables["contact"]))
+    assert row.email == "second@example.org"
 
 
 async def test_managers_are_told_once_of_a_held_reward(world: World) -> None:

@@ -17,7 +17,16 @@ from sqlalchemy import text
 from coterie_chassis.projections import Projection
 from coterie_chassis.store import UnitOfWork
 
-__all__ = ["Comparison", "Difference", "Schemas", "compare", "mend", "mended_communities"]
+__all__ = [
+    "Comparison",
+    "Difference",
+    "Digest",
+    "Schemas",
+    "compare",
+    "digest",
+    "mend",
+    "mended_communities",
+]
 
 _SHOWN: Final = 5
 
@@ -31,6 +40,14 @@ class Schemas:
 
 
 @dataclass(frozen=True, slots=True)
+class Digest:
+    """How many rows a table has, and the SHA-256 of what is compared of them."""
+
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
     """A row by its key: `missing` or `extra` in the live table, or different in `columns`."""
 
@@ -41,40 +58,36 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Rows and SHA-256 of both tables; `differing` rows in all, `first` the first of them."""
+    """Both tables by digest; `differing` rows in all, `first` the first of them."""
 
     projection: Projection
-    live_rows: int
-    rebuilt_rows: int
-    live_digest: str
-    rebuilt_digest: str
+    live: Digest
+    rebuilt: Digest
     differing: int
     first: tuple[Difference, ...]
 
     @property
     def equal(self) -> bool:
-        return self.live_digest == self.rebuilt_digest
+        return self.live == self.rebuilt
 
 
 async def compare(uow: UnitOfWork, projection: Projection, schemas: Schemas) -> Comparison:
     """Compare by digest, and row by row where that differs; two or three statements."""
     sql = _Sql(projection, schemas)
-    live = (await uow.execute(text(sql.digest(schemas.live)))).one()
-    rebuilt = (await uow.execute(text(sql.digest(schemas.rebuilt)))).one()
+    live = await digest(uow, projection, schemas, schemas.live)
+    rebuilt = await digest(uow, projection, schemas, schemas.rebuilt)
     differing, first = 0, []
-    if live.digest != rebuilt.digest:
+    if live != rebuilt:
         rows = await uow.rows(text(f"{sql.differences()} LIMIT {_SHOWN}"))
         differing = rows[0].total if rows else 0
         first = [_difference(projection, row._mapping) for row in rows]
-    return Comparison(
-        projection,
-        live.rows,
-        rebuilt.rows,
-        live.digest,
-        rebuilt.digest,
-        differing,
-        tuple(first),
-    )
+    return Comparison(projection, live, rebuilt, differing, tuple(first))
+
+
+async def digest(uow: UnitOfWork, projection: Projection, schemas: Schemas, schema: str) -> Digest:
+    """One side's digest; equal for equal rows in any database."""
+    row = (await uow.execute(text(_Sql(projection, schemas).digest(schema)))).one()
+    return Digest(row.rows, row.digest)
 
 
 async def mended_communities(
@@ -100,7 +113,8 @@ async def mend(uow: UnitOfWork, projection: Projection, schemas: Schemas) -> Non
 
 def _difference(projection: Projection, row: Any) -> Difference:
     key = tuple(f"{name}={row[name]}" for name in projection.keys)
-    return Difference(key, row["how"], tuple(row["columns"] or ()))
+    columns = tuple(row["columns"]) if row["how"] == "different" else ()
+    return Difference(key, row["how"], columns)
 
 
 class _Sql:

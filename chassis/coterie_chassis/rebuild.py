@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from aiokafka import TopicPartition
 from sqlalchemy import Column, MetaData, Table, Uuid, text
 from sqlalchemy.exc import DBAPIError
 
@@ -202,15 +203,14 @@ class _Run:
 
     async def _committed(self) -> Offsets:
         """How far each group is, and the ends of the service's own topics."""
-        ends = await self._log.ends()
-        stops = {place: end for place, end in ends.items() if place.topic in self._topics.own}
+        stops: dict[TopicPartition, int] = {}
         for lane, topics in self._topics.heard.items():
             if topics:
                 prefix, name = self._runtime.settings.kafka_group_prefix, self._live.service
-                committed = await self._log.committed(f"{prefix}.{name}.{lane}", topics)
-                _refuse_another_log(committed, ends, name)
-                stops |= committed
-        return stops
+                stops |= await self._log.committed(f"{prefix}.{name}.{lane}", topics)
+        ends = await self._log.ends()
+        _refuse_another_log(stops, ends, self._live.service)
+        return stops | {p: end for p, end in ends.items() if p.topic in self._topics.own}
 
     async def _read(self, stops: Offsets, *, known_to: UnitOfWork | None = None) -> None:
         expected = self._found.read + self._log.behind(stops)

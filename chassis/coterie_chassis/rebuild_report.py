@@ -63,15 +63,14 @@ def _beside(found: Rebuilt) -> str:
 
 def _table(before: Comparison, after: Comparison, *, swapped: bool) -> Iterator[str]:
     name = before.projection.table.name
-    rows = f"{before.live_rows:>9,} row{' ' if before.live_rows == 1 else 's'}"
+    rows = f"{before.live.rows:>9,} row{' ' if before.live.rows == 1 else 's'}"
     if before.equal:
-        yield f"  {name:<16} {rows}  equal  {before.live_digest[:_DIGITS]}"
+        yield f"  {name:<16} {rows}  equal  {before.live.sha256[:_DIGITS]}"
         return
     state = "mended" if swapped and after.equal else "DIFFERENT"
     yield f"  {name:<16} {rows}  {state}  {_rows(before.differing)}"
     for one in before.first:
-        columns = f" {', '.join(one.columns)}" if one.how == "different" else ""
-        yield f"    {', '.join(one.key)} {_HOW[one.how]}{columns}"
+        yield f"    {', '.join(one.key)} {_HOW[one.how]} {', '.join(one.columns)}".rstrip()
     if before.differing > len(before.first):
         yield f"    and {before.differing - len(before.first):,} more"
     if swapped and not after.equal:

@@ -31,7 +31,7 @@ __all__ = ["Offsets", "TopicLog"]
 Offsets = Mapping[TopicPartition, int]
 
 _POLL_MS: Final = 200
-_AT_ONCE: Final = 2_000
+_AHEAD: Final = 500
 _PATIENCE_S: Final = 30.0
 _UNTIMED: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -140,12 +140,14 @@ class TopicLog:
             heapq.heappush(heads, (_recorded(buffered[0]), partition))
 
     async def _fill(self, partitions: Collection[TopicPartition], stops: Offsets) -> None:
-        """Have something of each of `partitions` at hand, unless its stop is reached."""
+        """Have something of each of `partitions` at hand, unless its stop is reached.
+
+        What others have lying ready is taken along, so that a fetch serves all of them.
+        """
         deadline = time.monotonic() + _PATIENCE_S
-        while empty := [p for p in partitions if not self._buffers[p] and self._next[p] < stops[p]]:
-            fetched = await self._consumer.getmany(
-                *empty, timeout_ms=_POLL_MS, max_records=_AT_ONCE
-            )
+        while empty := [p for p in partitions if self._lacks(p, stops, 0)]:
+            short = [p for p in stops if self._lacks(p, stops, _AHEAD)]
+            fetched = await self._consumer.getmany(*short, timeout_ms=_POLL_MS)
             for partition, records in fetched.items():
                 self._buffers[partition].extend(records)
                 self._next[partition] = records[-1].offset + 1
@@ -159,6 +161,10 @@ class TopicLog:
                     f"Kafka gives no record of {empty[0].topic}, partition {empty[0].partition}, "
                     f"at offset {self._next[empty[0]]} in {_PATIENCE_S:.0f} s"
                 )
+
+    def _lacks(self, partition: TopicPartition, stops: Offsets, at_hand: int) -> bool:
+        """Whether there is more to fetch and no more than `at_hand` records wait."""
+        return len(self._buffers[partition]) <= at_hand and self._next[partition] < stops[partition]
 
     async def _partitions(self) -> list[TopicPartition]:
         client = AIOKafkaClient(bootstrap_servers=self._settings.kafka_bootstrap)

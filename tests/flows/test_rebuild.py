@@ -122,7 +122,7 @@ def test_what_is_made_again_equals_what_the_season_left(again: Again, service: s
 
     assert differing(found) == {}
     assert found.equal
-    rows = {one.projection.table.name: one.live_rows for one in found.tables}
+    rows = {one.projection.table.name: one.live.rows for one in found.tables}
     assert {name for name in WRITTEN[service] if not rows[name]} == set()
     assert again.counts(service) == before
 

@@ -18,6 +18,7 @@ from coterie_chassis.comparison import Difference
 from coterie_chassis.errors import ConfigurationFault
 from coterie_chassis.rebuild import Rebuilt, rebuild
 from coterie_chassis.service import Runtime, Service
+from coterie_chassis.store import Database
 from coterie_chassis.testing import event_of, until
 from coterie_contracts.envelope import Event
 from coterie_contracts.member import (
@@ -241,6 +242,22 @@ async def test_an_event_older_than_the_inbox_horizon_takes_effect_by_a_swap(
 
     assert found.swapped
     assert await statuses(platform, old, new) == ["active", "suspended"]
+
+
+async def test_the_work_of_a_rebuild_has_no_outbox_and_rings_no_bell(platform: Platform) -> None:
+    url = platform.settings.database_url.get_secret_value()
+    rung = []
+    silent = Database(url, service="sample", shadow="public")
+    silent.on_publish = lambda: rung.append("silent")
+    platform.database.on_publish = lambda: rung.append("loud")
+    try:
+        for database in (silent, platform.database):
+            async with database.begin() as uow:
+                platform.fact(uow, uuid4(), 1)
+    finally:
+        await silent.close()
+
+    assert (await platform.waiting(), rung) == (1, ["loud"])
 
 
 async def test_a_schema_that_an_interrupted_rebuild_left_is_dropped(platform: Platform) -> None:

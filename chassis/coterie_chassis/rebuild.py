@@ -154,6 +154,7 @@ class _Run:
         self._tell = tell
         self._letters = _Letters()
         self._skipped: set[UUID] = set()
+        self._waiting: set[UUID] = set()
         handlers = [*writers(self._projections)]
         if runtime.service.circle:
             handlers.append(_note_going_live)
@@ -161,10 +162,10 @@ class _Run:
 
     async def read_what_took_effect(self) -> None:
         """Read up to the offsets that the service's groups have committed, until that is near."""
-        async with self._live.begin() as uow:
-            self._letters = await _Letters.of(uow)
         for _ in range(_ROUNDS):
             stops = await self._committed()
+            async with self._live.begin() as uow:  # a letter is stored before its offset
+                self._letters = await _Letters.of(uow)
             if not (behind := self._log.behind(stops)):
                 return
             await self._read(stops)
@@ -175,6 +176,8 @@ class _Run:
         """Hold all writers up, read what they had done by then, compare and, if asked, mend."""
         async with _held(self._live, self._projections) as uow:
             self._letters = await _Letters.of(uow)
+            if self._waiting - self._letters.ids:
+                raise ConfigurationFault("dead letters were redriven meanwhile: rebuild once more")
             unsent = await self._unsent(uow)
             await self._read(await self._log.ends(), known_to=uow)
             await self._apply(unsent)
@@ -239,6 +242,7 @@ class _Run:
             self._found.left_out += 1
             if (id_ := attributed_event_id(record)) is not None:
                 self._skipped.add(id_)
+                self._waiting |= {id_} & self._letters.ids
             return False
         try:
             decode(record.topic, record.headers, record.value)

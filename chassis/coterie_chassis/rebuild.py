@@ -25,7 +25,7 @@ from aiokafka import TopicPartition
 from sqlalchemy import Column, MetaData, Table, Uuid, text
 from sqlalchemy.exc import DBAPIError
 
-from coterie_chassis import comparison, migrate
+from coterie_chassis import comparison, connections, migrate
 from coterie_chassis.comparison import Comparison, Schemas
 from coterie_chassis.consumer import Batch, Fold, Handler, LaneConsumer, handles
 from coterie_chassis.deadletter import COMPACTED, Record, attributed_event_id
@@ -104,6 +104,7 @@ async def rebuild(
             runtime.settings.database_url.get_secret_value(),
             service=service.name,
             pool_size=2,
+            tls=connections.database_tls(runtime.settings),
             shadow=schemas.rebuilt.strip('"'),
         )
         stack.push_async_callback(shadow.close)

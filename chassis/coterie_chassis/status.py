@@ -23,7 +23,7 @@ from pydantic import Field
 from coterie_chassis import connections, gauges, health
 from coterie_chassis.auth import Role as Caller
 from coterie_chassis.decisions import Forbidden
-from coterie_chassis.errors import describe, is_transient
+from coterie_chassis.errors import ConfigurationFault, describe, is_transient
 from coterie_chassis.gauges import Counts, SetAside
 from coterie_chassis.http import View, authenticate, bearer
 from coterie_chassis.lag import Lag, lags
@@ -152,7 +152,8 @@ async def _told(what: str, asked: Awaitable[T]) -> T | None:
         async with asyncio.timeout(_PATIENCE_S):
             return await asked
     except Exception as error:
-        if not (is_transient(error) or isinstance(error, (OSError, KafkaError))):
+        away = (OSError, KafkaError, ConfigurationFault)  # an api has no keys for Kafka
+        if not (is_transient(error) or isinstance(error, away)):
             raise
         _log.warning("the status of %s is not told: %s", what, describe(error))
         return None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 
+from coterie_chassis import connections
 from coterie_chassis.deadletter import Record
 from coterie_chassis.errors import MissingTopics
 
@@ -167,7 +168,10 @@ class TopicLog:
         return len(self._buffers[partition]) <= at_hand and self._next[partition] < stops[partition]
 
     async def _partitions(self) -> list[TopicPartition]:
-        client = AIOKafkaClient(bootstrap_servers=self._settings.kafka_bootstrap)
+        client = AIOKafkaClient(
+            bootstrap_servers=self._settings.kafka_bootstrap,
+            **connections.kafka_options(self._settings),
+        )
         try:
             await client.bootstrap()
             metadata = await client.fetch_all_metadata()
@@ -188,6 +192,7 @@ class TopicLog:
             enable_auto_commit=False,
             auto_offset_reset="none",
             fetch_max_wait_ms=self._settings.kafka_fetch_max_wait_ms,
+            **connections.kafka_options(self._settings),
         )
 
 

@@ -16,8 +16,8 @@ from coterie_chassis.comparison import Difference
 from coterie_chassis.rebuild import Rebuilt, rebuild
 from coterie_chassis.service import Runtime
 from coterie_chassis.settings import load
-from coterie_local.blocking import block_on
 from coterie_local.platform import Platform
+from coterie_replay.brokers.blocking import block_on
 from tests.flows.seasons import Played, settled
 
 pytestmark = pytest.mark.timeout(300)

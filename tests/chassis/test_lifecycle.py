@@ -344,8 +344,10 @@ async def test_partitions_are_given_away_behind_what_is_done(
     delivered: list[tuple[str, int, int]] = []
     apply = LaneConsumer.apply
 
-    async def counting(self: LaneConsumer, records: Sequence[Record]) -> None:
-        await apply(self, records)
+    async def counting(
+        self: LaneConsumer, records: Sequence[Record], following: Sequence[Record] = ()
+    ) -> None:
+        await apply(self, records, following)
         delivered.extend((r.topic, r.partition, r.offset) for r in records)
 
     monkeypatch.setattr(LaneConsumer, "apply", counting)

@@ -44,10 +44,15 @@ class Newcomer:
             )
 
     def left(self) -> list[psutil.Process]:
+        """A service inherits no mark, but is told of files in this folder."""
+        marks = (self._mark, str(self.folder))
         return [
             process
             for process in psutil.process_iter(["environ"])
-            if (process.info["environ"] or {}).get("COTERIE_FLOW_TEST") == self._mark
+            if any(
+                mark in told for told in (process.info["environ"] or {}).values() for mark in marks
+            )
+            and process.pid != os.getpid()
         ]
 
 

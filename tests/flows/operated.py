@@ -50,7 +50,7 @@ class Operated:
         return TokenIssuer(self.data / "tokens").mint(name, [role], brand=LOCAL_BRAND)
 
     def ask(
-        self, method: str, service: str, path: str, role: Role, name: str, **body: Any
+        self, method: str, service: str, path: str, role: Role, name: str, /, **body: Any
     ) -> dict[str, Any]:
         """What a service answers, once it knows what it is asked about."""
         headers = {"Authorization": f"Bearer {self.token(role, name)}"}
@@ -65,7 +65,7 @@ class Operated:
         assert told.is_success, told.text
         return dict(told.json())
 
-    def manage(self, service: str, path: str, **body: Any) -> dict[str, Any]:
+    def manage(self, service: str, path: str, /, **body: Any) -> dict[str, Any]:
         return self.ask("POST", service, path, Role.MANAGER, "mia", **body)
 
     def begin(self) -> None:

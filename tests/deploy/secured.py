@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from coterie_local.kafka import ApacheKafka
+from coterie_replay.brokers.apache import ApacheKafka
 
 _WAIT_S: Final = 30
 

@@ -34,10 +34,11 @@ from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 from coterie_chassis.auth import Principal, Role
+from coterie_chassis.clock import Clock, read_clock
 from coterie_chassis.decisions import Cause, Forbidden, NotFound, Refusal, derived_id
 from coterie_chassis.errors import CommitUncertain, describe, is_transient
 from coterie_chassis.settings import ChassisSettings
-from coterie_chassis.store import UnitOfWork
+from coterie_chassis.store import Opening, UnitOfWork
 from coterie_chassis.texts import Moment, as_strict_json
 from coterie_contracts.community import ClockMode
 
@@ -172,6 +173,7 @@ class Call:
         request: Request,
         headers: _Headers,
         page: PageRequest,
+        cause_id: UUID | None = None,
     ) -> None:
         self.principal = principal
         self.uow = uow
@@ -179,11 +181,13 @@ class Call:
         self._runtime = runtime
         self._headers = headers
         self._request = request
-        self.cause_id = self._cause_id()
+        self.cause_id = cause_id or uuid7()
         self._may_catch_up = request.method != "GET"
 
-    async def within(self, community_id: UUID) -> Cause:
+    async def within(self, community_id: UUID, clock: Clock | None = None) -> Cause:
         """The cause for a command on this community, at its clock's time.
+
+        `clock` is what the command's own query has read of it, else it is read here.
 
         On a driven clock, `Coterie-Occurred-At` moves the clock forward. Every deadline that is due
         by then is acted on first, those that an event's time has made due included; that is done
@@ -191,11 +195,11 @@ class Call:
         for an unknown community.
         """
         before_all, self._may_catch_up = self._may_catch_up, False
-        row = await self.uow.one_or_none(_CLOCK, {"community": community_id})
-        if row is None:
+        clock = clock or await read_clock(self.uow, community_id)
+        if clock is None:
             raise NotFound("community")
-        mode = ClockMode(row.mode)
-        at = self.uow.now if mode is ClockMode.WALL else row.now
+        mode = clock.mode
+        at = self.uow.now if mode is ClockMode.WALL else clock.now
         occurred_at = self.told_time()
         if occurred_at is not None and mode is not ClockMode.DRIVEN:
             raise Refusal(
@@ -204,9 +208,9 @@ class Call:
         if occurred_at is not None and occurred_at > at:
             at = occurred_at
             await self._runtime.advance_clock(self.uow, community_id, at)
-        elif row.is_behind and before_all:
+        elif clock.is_behind and before_all:
             await self._runtime.catch_up(self.uow, community_id)
-        return self.cause(at, community_id=community_id, brand_id=row.brand_id, clock=mode)
+        return self.cause(at, community_id=community_id, brand_id=clock.brand_id, clock=mode)
 
     async def advance_clock(self, cause: Cause, at: datetime) -> None:
         """Move the cause's driven community to `at`, acting on what is due until then."""
@@ -287,42 +291,32 @@ class Call:
             raise TypeError(f"this service has no {cls.__name__}")
         return self._runtime.settings
 
-    async def claim(self) -> _Stored | None:
-        """Take the Idempotency-Key; the stored outcome if it was used with the same body."""
-        if self._headers.idempotency_key is None:
+    async def claimed(self) -> _Stored | None:
+        """The stored outcome if the Idempotency-Key was used before with the same body."""
+        opened = self.uow.opened
+        if self._headers.idempotency_key is None or opened is None or opened.is_new:
             return None
-        digest = sha256(await self._request.body()).digest()
-        values = {"id": self.cause_id, "digest": digest}
-        if (await self.uow.execute(_CLAIM, values)).rowcount == 1:
-            return None
-        row = (await self.uow.execute(_CLAIMED, values)).one()
-        if bytes(row.digest) != digest:
+        row = (await self.uow.execute(_CLAIMED, {"id": self.cause_id})).one()
+        if bytes(row.digest) != bytes(opened.digest):
             raise Refusal(
                 "idempotency-key-reused",
                 "This Idempotency-Key was used before with another body.",
             )
         return _Stored(row.status, Done(row.aggregate_id, row.version, row.sequence))
 
-    async def settle(self, status: int, done: Done) -> None:
+    def settle(self, status: int, done: Done) -> None:
         """Store the outcome beside the Idempotency-Key."""
         if self._headers.idempotency_key is None:
             return
-        values = {
-            "id": self.cause_id,
-            "status": status,
-            "aggregate": done.id,
-            "version": done.version,
-            "sequence": done.sequence,
-        }
-        await self.uow.execute(_SETTLE, values)
-
-    def _cause_id(self) -> UUID:
-        key = self._headers.idempotency_key
-        if key is None:
-            return uuid7()
-        who = self.principal
-        path = self._request.url.path
-        return derived_id(who.issuer, who.subject, self._request.method, path, key)
+        self.uow.settle(
+            {
+                "id": self.cause_id,
+                "status": status,
+                "aggregate_id": done.id,
+                "version": done.version,
+                "sequence": done.sequence,
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,9 +362,12 @@ class Api:
                 principal = await authenticate(runtime, given.pop("credentials"))
                 position = given.pop("coterie_after")
 
+                cause_id = _cause_id(principal, request, headers.idempotency_key)
+                opening = await _opening(request, cause_id, headers.idempotency_key)
+
                 async def attempt() -> Response:
                     await _catch_up(runtime, position)
-                    async with runtime.database.begin() as uow:
+                    async with runtime.database.begin(opening) as uow:
                         call = Call(
                             runtime,
                             principal,
@@ -378,11 +375,12 @@ class Api:
                             request=request,
                             headers=headers,
                             page=_NO_PAGE,
+                            cause_id=cause_id,
                         )
-                        stored = await call.claim()
+                        stored = await call.claimed()
                         if stored is None:
                             stored = _Stored(status, await decide(call, **given))
-                            await call.settle(status, stored.done)
+                            call.settle(status, stored.done)
                         view = await shows(call, stored.done.id)
                     return _answer(view, stored)
 
@@ -504,6 +502,19 @@ async def authenticate(
     return await runtime.verifier.verify(credentials.credentials)
 
 
+def _cause_id(who: Principal, request: Request, key: str | None) -> UUID:
+    if key is None:
+        return uuid7()
+    return derived_id(who.issuer, who.subject, request.method, request.url.path, key)
+
+
+async def _opening(request: Request, cause_id: UUID, key: str | None) -> Opening | None:
+    """The statement that takes the Idempotency-Key while it opens the unit of work."""
+    if key is None:
+        return None
+    return _CLAIM, {"id": cause_id, "digest": sha256(await request.body()).digest()}
+
+
 async def _catch_up(runtime: Runtime, position: str | None) -> None:
     """Wait until this service has applied what the caller has seen elsewhere."""
     if position is None:
@@ -583,20 +594,14 @@ _UNKNOWN: Final = Refusal(
     "it again. With an Idempotency-Key it is safe to send again.",
     status=HTTPStatus.SERVICE_UNAVAILABLE,
 )
-_CLOCK: Final = text(
-    "SELECT c.brand_id, c.mode, c.now, c.mode = 'driven' AND EXISTS ("
-    "SELECT FROM deadline AS d WHERE d.community_id = c.community_id AND d.due_at <= c.now"
-    ") AS is_behind FROM community_clock AS c WHERE c.community_id = :community"
-)
 _CLAIM: Final = text(
-    "INSERT INTO idempotency (id, digest) VALUES (:id, :digest) ON CONFLICT DO NOTHING"
+    "WITH claimed AS (INSERT INTO idempotency (id, digest) VALUES (:id, :digest) "
+    "ON CONFLICT DO NOTHING RETURNING id) "
+    "SELECT now() AS now, EXISTS (SELECT FROM claimed) AS is_new, "
+    "CAST(:digest AS bytea) AS digest"
 )
 _CLAIMED: Final = text(
     "SELECT digest, status, aggregate_id, version, sequence FROM idempotency WHERE id = :id"
-)
-_SETTLE: Final = text(
-    "UPDATE idempotency SET status = :status, aggregate_id = :aggregate, "
-    "version = :version, sequence = :sequence WHERE id = :id"
 )
 _POSITION: Final = text(
     "SELECT 1 FROM applied_position WHERE subject = :subject AND sequence >= :sequence"

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import lru_cache
 from ssl import SSLContext
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
@@ -29,6 +30,7 @@ from coterie_chassis.errors import CommitUncertain, is_lost_connection
 __all__ = ["SESSION", "Database", "SilentUnitOfWork", "UnitOfWork", "bulk_insert", "bulk_upsert"]
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+Opening = tuple[Executable, Mapping[str, Any]]
 
 SESSION: Final = {
     "idle_in_transaction_session_timeout": "10s",
@@ -45,13 +47,21 @@ SESSION: Final = {
 class UnitOfWork:
     """One transaction. Handlers and commands receive it; the chassis opens and commits it."""
 
-    def __init__(self, connection: AsyncConnection, service: str, now: datetime) -> None:
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        service: str,
+        now: datetime,
+        opened: Row[Any] | None = None,
+    ) -> None:
         self.now = now
+        self.opened = opened
         self.service = service
         self.connection = connection
         self.refusals: list[tuple[UUID, Refusal]] = []
         self._outgoing: list[dict[str, Any]] = []
         self._scheduled: dict[tuple[str, UUID], dict[str, Any] | None] = {}
+        self._outcome: dict[str, Any] | None = None
         self._published = False
 
     async def execute(
@@ -88,6 +98,13 @@ class UnitOfWork:
         """Drop the deadline of `kind` for an aggregate, if there is one."""
         self._scheduled[kind, aggregate_id] = None
 
+    def settle(self, outcome: Mapping[str, Any]) -> None:
+        """Store what came of a command beside its key, with what is published; the last stands.
+
+        `outcome` has the columns of `idempotency` but `digest` and `stored_at`.
+        """
+        self._outcome = dict(outcome)
+
     def refuse(self, event: Any, refusal: Refusal) -> None:
         """Make a consumed event a dead letter; its neighbours in the batch are untouched."""
         self.refusals.append((event.id, refusal))
@@ -122,7 +139,11 @@ class UnitOfWork:
         if self._scheduled:
             await self.flush_deadlines()
         rows, self._outgoing = self._outgoing, []
-        await bulk_insert(self, tables.outbox, rows)
+        outcome, self._outcome = self._outcome, None
+        if outcome is not None and not rows:
+            await self.execute(_SETTLE, outcome)
+        else:
+            await bulk_insert(self, tables.outbox, rows, beside=_SETTLED, values=outcome)
         self._published |= bool(rows)
         return self._published
 
@@ -171,17 +192,19 @@ class Database:
         self.on_publish: Callable[[], None] = lambda: None
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator[UnitOfWork]:
+    async def begin(self, opening: Opening | None = None) -> AsyncIterator[UnitOfWork]:
         """A unit of work that commits at the end of the block and rolls back on an error.
 
-        Raises `CommitUncertain` where the connection is lost while it commits.
+        `opening` is its first statement with parameters, one that returns one row with the
+        database's `now`; the row is the unit's `opened`. Raises `CommitUncertain` where the
+        connection is lost while it commits.
         """
         committing = False
         async with self.engine.connect() as connection:
             try:
                 async with connection.begin():
-                    now = (await connection.execute(_NOW)).scalar_one()
-                    work = self._unit_of_work(connection, self.service, now)
+                    opened = (await connection.execute(*(opening or (_NOW, None)))).one()
+                    work = self._unit_of_work(connection, self.service, opened.now, opened)
                     yield work
                     published = await work.flush()
                     committing = True
@@ -201,7 +224,12 @@ class Database:
         await self.engine.dispose()
 
 
-_NOW: Final = text("SELECT now()")
+_NOW: Final = text("SELECT now() AS now")
+_SETTLED: Final = (
+    "UPDATE idempotency SET status = :status, aggregate_id = :aggregate_id, "
+    "version = :version, sequence = :sequence WHERE id = :id"
+)
+_SETTLE: Final = text(_SETTLED)
 # Skips a deadline that a sweep has taken: the sweep holds that row and waits for the aggregate that
 # this transaction holds, and its handler looks at the state again anyway.
 _CANCEL: Final = text(
@@ -219,11 +247,14 @@ async def bulk_insert(
     on_conflict_do_nothing: bool = False,
     where: str | None = None,
     returning: Sequence[str] = (),
+    beside: str = "",
+    values: Mapping[str, Any] | None = None,
 ) -> Sequence[Row[Any]]:
     """Insert `rows`, which share their keys, in one statement whatever their number.
 
-    `where` limits what is inserted, by the columns of `input`. Returns the `returning` columns of
-    the rows that were really inserted.
+    `where` limits what is inserted, by the columns of `input`. With `values`, the same statement
+    does what `beside` says with them, on another table. Returns the `returning` columns of the
+    rows that were really inserted.
     """
     if not rows:
         return []
@@ -231,7 +262,8 @@ async def bulk_insert(
     tail += " ON CONFLICT DO NOTHING" if on_conflict_do_nothing else ""
     if returning:
         tail += f" RETURNING {', '.join(_quoted(name) for name in returning)}"
-    result = await _bulk(uow, table, rows, tail)
+    head = "" if values is None else f"WITH beside AS ({beside}) "
+    result = await _bulk(uow, table, rows, tail, head=head, values=values or {})
     return result.all() if returning else []
 
 
@@ -263,16 +295,22 @@ async def bulk_upsert(
 
 
 async def _bulk(
-    uow: UnitOfWork, table: Table, rows: Sequence[Mapping[str, Any]], tail: str
+    uow: UnitOfWork,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    tail: str,
+    *,
+    head: str = "",
+    values: Mapping[str, Any] = MappingProxyType({}),
 ) -> CursorResult[Any]:
     names = tuple(rows[0])
-    statement = text(_insert_from_arrays(table, names) + tail)
+    statement = text(head + _insert_from_arrays(table, names) + tail)
     columns = [table.c[name] for name in names]
     arrays = {
         f"p{position}": _bindable(column, [row[column.name] for row in rows])
         for position, column in enumerate(columns)
     }
-    return await uow.execute(statement, arrays)
+    return await uow.execute(statement, arrays | values)
 
 
 @lru_cache(maxsize=512)

@@ -248,4 +248,4 @@ async def test_a_command_costs_a_constant_number_of_statements(h: Harness, commu
     with h.statements() as counter:
         assert (await h.post("/notes", note(community), as_=ANN, key="k")).status_code == 201
 
-    assert counter.count == 7, counter.statements
+    assert counter.count == 5, counter.statements

@@ -10,10 +10,10 @@ from coterie_contracts.feedback import LookAgainLapsed
 
 from .world import DAY, World
 
-# Now, key, item with caller and rating, clock, rating, outbox, outcome, view.
-RATE = 8
-# Now, key, clock, known, caller, community, day, item, text, history, outbox, outcome, view.
-SUBMIT = 13
+# Key and now; item with clock, caller and rating; rating; view; outcome and outbox.
+RATE = 5
+# Key and now, clock, known, caller, community, day, item, text, history, view, outcome and outbox.
+SUBMIT = 11
 # Now, inbox, parked keys, clocks; copies, rounds 5, saved 4; positions, outbox.
 DEPARTURES = 15
 # Now, taken, rounds 4, saved 4, outbox; then a look for more on both kinds of clock.

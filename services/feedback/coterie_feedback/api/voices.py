@@ -78,10 +78,10 @@ async def rate(call: Call, contribution_id: UUID, body: Rate) -> Done:
     if found is None:
         raise NotFound(CONTRIBUTION)
     contribution = found.contribution
-    cause = await call.within(contribution.community_id)
+    cause = await call.within(contribution.community_id, found.clock)
     if (done := _said_before(call, found, body.number)) is not None:
         return done
-    staff = is_staff(call, contribution.community_id, found.brand_id)
+    staff = is_staff(call, contribution.community_id, found.clock.brand_id)
     caller = Caller(found.member_id, found.standing, staff)
     rater_id = acting_member(call, caller, CONTRIBUTION)
     rating = voices.rate(
@@ -112,7 +112,7 @@ async def appreciate(call: Call, contribution_id: UUID, body: Appreciate | None 
     if found is None:
         raise NotFound(CONTRIBUTION)
     contribution = found.contribution
-    cause = await call.within(contribution.community_id)
+    cause = await call.within(contribution.community_id, found.clock)
     await check_staff(call, cause, CONTRIBUTION)
     value = (body or Appreciate()).appreciated
     voices.check_appreciable(contribution)

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, text
 
+from coterie_chassis.clock import COLUMNS, Clock
 from coterie_chassis.store import UnitOfWork
 from coterie_contracts.feedback import ContributionKind
 from coterie_contracts.member import MemberStatus
@@ -34,10 +35,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Rateable:
-    """A contribution with the caller's standing and the time of their rating, if they have one."""
+    """A contribution on its community's clock, with the caller's standing and rating, if any."""
 
     contribution: Contribution
-    brand_id: UUID | None
+    clock: Clock
     member_id: UUID | None
     standing: MemberStatus | None
     rating_id: UUID | None
@@ -53,7 +54,7 @@ async def rateable(uow: UnitOfWork, contribution_id: UUID, person_id: UUID) -> R
         return None
     return Rateable(
         contribution=_contribution(row),
-        brand_id=row.brand_id,
+        clock=Clock.of(row),
         member_id=row.member_id,
         standing=None if row.standing is None else MemberStatus(row.standing),
         rating_id=row.rating_id,
@@ -142,8 +143,8 @@ def _contribution(row: Row[Any]) -> Contribution:
 
 
 _RATEABLE: Final = text(
-    """
-    SELECT c.*, clock.brand_id, m.member_id, m.status AS standing, r.rating_id, r.value, r.rated_at
+    f"""
+    SELECT c.*, {COLUMNS}, m.member_id, m.status AS standing, r.rating_id, r.value, r.rated_at
     FROM (
         SELECT f.feedback_id AS contribution_id, 'feedback' AS kind, f.community_id, f.author_id,
                f.submitted_at AS contributed_at,
@@ -157,7 +158,7 @@ _RATEABLE: Final = text(
     JOIN community_clock AS clock ON clock.community_id = c.community_id
     LEFT JOIN member_copy AS m ON m.community_id = c.community_id AND m.person_id = :person
     LEFT JOIN rating AS r ON r.contribution_id = c.contribution_id AND r.rater_id = m.member_id
-    """
+    """  # noqa: S608 - a constant
 )
 _PUT_RATING: Final = text(
     """

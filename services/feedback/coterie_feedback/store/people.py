@@ -79,8 +79,9 @@ _SUPPORTERS: Final = text(
     "WHERE u.feedback_id = :id ORDER BY u.importance DESC, u.since, u.member_id"
 )
 _DUPLICATE_AUTHORS: Final = text(
-    "SELECT DISTINCT author_id FROM feedback WHERE root_id = :id AND author_id <> :author "
-    "AND author_id NOT IN (SELECT member_id FROM erased_member) ORDER BY author_id"
+    "SELECT DISTINCT author_id FROM feedback WHERE star_id = :id AND root_id IS NOT NULL "
+    "AND author_id <> :author AND author_id NOT IN (SELECT member_id FROM erased_member) "
+    "ORDER BY author_id"
 )
 _FORGET: Final = (
     text("DELETE FROM feedback_text WHERE author_id = ANY(CAST(:ids AS uuid[]))"),

@@ -152,7 +152,8 @@ _ITEM: Final = """
            coalesce(s.weight, 0) AS weight, coalesce(s.supporters, 0) AS supporters,
            own.importance AS my_importance, rated.value AS my_rating,
            (SELECT count(*) FROM comment AS c WHERE c.feedback_id = f.feedback_id) AS comments,
-           ARRAY(SELECT d.feedback_id FROM feedback AS d WHERE d.root_id = f.feedback_id
+           ARRAY(SELECT d.feedback_id FROM feedback AS d
+                 WHERE d.star_id = f.feedback_id AND d.root_id IS NOT NULL
                  ORDER BY d.feedback_id) AS duplicates,
            coalesce(a.appreciated, false) AS appreciated,
            i.round AS built_round, i.what_changed, i.see_it_at, i.release, i.implemented_at,

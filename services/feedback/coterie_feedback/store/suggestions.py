@@ -211,9 +211,11 @@ _LOCK: Final = text(
     "ORDER BY feedback_id FOR NO KEY UPDATE"
 )
 _HOLD_CLOCK: Final = text("SELECT 1 FROM community_clock WHERE community_id = :community FOR SHARE")
-_DUPLICATES: Final = text("SELECT feedback_id FROM feedback WHERE root_id = :id")
+_DUPLICATES: Final = text(
+    "SELECT feedback_id FROM feedback WHERE star_id = :id AND root_id IS NOT NULL"
+)
 _STAR: Final = text(
-    "SELECT feedback_id FROM feedback WHERE root_id = :id "
+    "SELECT feedback_id FROM feedback WHERE star_id = :id AND root_id IS NOT NULL "
     "UNION ALL SELECT root_id FROM feedback WHERE feedback_id = :id AND root_id IS NOT NULL"
 )
 _WAS_CAUSED: Final = text(

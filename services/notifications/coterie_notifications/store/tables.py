@@ -75,6 +75,11 @@ notification: Final = Table(
     ),
     Index("notification_decided", "community_id", "decided_at"),
     Index("notification_of_cause", "cause_id"),
+    Index(
+        "notification_not_useful",
+        "recipient_id",
+        postgresql_where=text("not_useful_at IS NOT NULL"),
+    ),
 )
 
 ledger: Final = Table(

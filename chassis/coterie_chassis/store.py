@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from coterie_chassis import outbox, tables
 from coterie_chassis.decisions import Cause, Draft, Refusal
 from coterie_chassis.errors import CommitUncertain, is_lost_connection
+from coterie_chassis.hot import Hot, run_hot
 
 __all__ = ["SESSION", "Database", "SilentUnitOfWork", "UnitOfWork", "bulk_insert", "bulk_upsert"]
 
@@ -78,6 +79,10 @@ class UnitOfWork:
         self, statement: Executable, parameters: Parameters = None
     ) -> Row[Any] | None:
         return (await self.execute(statement, parameters)).one_or_none()
+
+    async def hot(self, statement: Hot, values: Mapping[str, Any]) -> Any:
+        """The one row of a hot statement, by attributes, or None."""
+        return await run_hot(self.connection, statement, values)
 
     def publish(self, cause: Cause, *drafts: Draft) -> None:
         """Publish `drafts` with this transaction; raises `Refusal` for an oversize event."""
@@ -310,7 +315,7 @@ async def _bulk(
         f"p{position}": _bindable(column, [row[column.name] for row in rows])
         for position, column in enumerate(columns)
     }
-    return await uow.execute(statement, arrays | values)
+    return await uow.execute(statement, {**arrays, **values})
 
 
 @lru_cache(maxsize=512)

@@ -20,12 +20,34 @@ from coterie_chassis.service import settle_memory
 from coterie_local.postgres import EmbeddedPostgres
 from coterie_replay.brokers.apache import ApacheKafka, missing_parts
 from coterie_replay.brokers.topics import create_topics
-from tests.bench import consuming, flowing, peers, relaying
+from tests.bench import (
+    commanding,
+    consuming,
+    flowing,
+    paging,
+    peers,
+    rating,
+    relaying,
+    remembering,
+    replaying,
+    weighing,
+)
 from tests.bench.measure import ROWS, Result
 from tests.bench.report import DOCUMENT, document, table, write
 from tests.bench.rig import Rig
 
-SUBJECTS: Final = (relaying, peers, consuming, flowing)
+SUBJECTS: Final = (
+    relaying,
+    peers,
+    consuming,
+    flowing,
+    rating,
+    commanding,
+    remembering,
+    paging,
+    weighing,
+    replaying,
+)
 PARTITIONS: Final = 4
 FEWEST_ROUNDS: Final = 5
 
@@ -68,7 +90,13 @@ def main() -> int:
         return 2
     with parts() as (kafka, postgres):
         rig = Rig(
-            kafka.bootstrap, postgres.admin_url, given.events, given.rounds, lambda _what: None
+            kafka.bootstrap,
+            postgres.admin_url,
+            given.events,
+            given.rounds,
+            lambda _what: None,
+            history=given.history,
+            ratings=given.ratings,
         )
         results = asyncio.run(measure(rig, given.rows or list(ROWS), console))
         on = {"kafka": kafka.version, "postgresql": postgres.version}
@@ -85,6 +113,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--events", type=int, default=50_000, help="a round, where all is fast")
     parser.add_argument("--rounds", type=int, default=FEWEST_ROUNDS)
     parser.add_argument("--document", action="store_true", help=f"write {DOCUMENT} as well")
+    parser.add_argument(
+        "--history", type=int, default=3_000_000, help="rows of archive and inbox for history_cost"
+    )
+    parser.add_argument(
+        "--ratings", type=int, default=1_000_000, help="ratings that lie behind pages and circles"
+    )
     given = parser.parse_args()
     if unknown := set(given.rows) - set(ROWS):
         parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")

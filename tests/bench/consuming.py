@@ -23,7 +23,7 @@ from tests.bench.measure import Measured, Stopwatch, alternate, row
 from tests.bench.relaying import send
 from tests.bench.rig import Rig, Stage
 
-__all__ = ["consume", "consuming", "group_of", "produced"]
+__all__ = ["Offsets", "consume", "consuming", "group_of", "produced"]
 
 UNIT = "events/s"
 COLUMNS = ("contribution_id", "rater_id", "author_id", "value", "rated_at")

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import asyncpg
@@ -26,23 +26,35 @@ from tests.bench import service as bench
 __all__ = ["Rig", "Stage"]
 
 _AT_ONCE = 100
+S = TypeVar("S", bound="Stage")
 
 
 @dataclass
 class Rig:
-    """Where to measure and how often. `events` is what a round of a fast thing takes."""
+    """Where to measure and how often. `events` is what a round of a fast thing takes.
+
+    `history` rows stand behind relay and consumer, `ratings` behind a circle, where a row asks.
+    """
 
     bootstrap: str
     admin_url: str
     events: int
     rounds: int
     say: Callable[[str], None]
+    history: int = 3_000_000
+    ratings: int = 1_000_000
 
     @asynccontextmanager
     async def stage(self) -> AsyncIterator[Stage]:
         """A database of the row's own, migrated and empty."""
+        async with self.stage_of(Stage) as stage:
+            yield stage
+
+    @asynccontextmanager
+    async def stage_of(self, kind: type[S]) -> AsyncIterator[S]:
+        """The same as a stage of another kind."""
         url = await create_database(self.admin_url, bench.service)
-        stage = Stage(self, url)
+        stage = kind(self, url)
         async with stage.database.engine.begin() as connection:
             await connection.run_sync(bench.metadata.create_all)
         await stage.watch()
@@ -133,6 +145,7 @@ class Stage:
         for start in range(0, count, 5_000):
             await self.publish(start, min(5_000, count - start))
         async with self.database.engine.begin() as connection:
+            await connection.execute(text("DROP TABLE IF EXISTS kept"))
             await connection.execute(text(_KEEP))
             rows = (await connection.execute(text("SELECT * FROM kept"))).all()
         await self.empty()

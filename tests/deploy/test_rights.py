@@ -31,9 +31,9 @@ from coterie_chassis.topics import owned_by
 from coterie_contracts.community import CommunityOpened
 from coterie_contracts.samples import sample
 from coterie_contracts.topics import TOPICS, consumed_by, topic_of
+from coterie_replay.brokers.apache import missing_parts
 from coterie_replay.brokers.blocking import block_on
 from coterie_replay.brokers.topics import create_topics
-from coterie_replay.brokers.apache import missing_parts
 from deploy.kubernetes.tools.generate import LAG_READER, documents
 from tests.conftest import want
 from tests.deploy.secured import Authority, SecuredKafka

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, text
 
+from coterie_chassis.hot import Hot
 from coterie_chassis.store import UnitOfWork
 from coterie_feedback.domain.suggestion import Status
 
@@ -132,9 +133,9 @@ async def comment(uow: UnitOfWork, comment_id: UUID, person_id: UUID) -> Row[Any
     return await uow.one_or_none(_COMMENT, {"id": comment_id, "person": person_id})
 
 
-async def rating(uow: UnitOfWork, rating_id: UUID, person_id: UUID) -> Row[Any] | None:
+async def rating(uow: UnitOfWork, rating_id: UUID, person_id: UUID) -> Any:
     """A rating, for its rater alone."""
-    return await uow.one_or_none(_RATING, {"id": rating_id, "person": person_id})
+    return await uow.hot(RATING, {"id": rating_id, "person": person_id})
 
 
 async def standing(uow: UnitOfWork, community_id: UUID) -> Rows:
@@ -245,9 +246,10 @@ _LOOK_AGAINS: Final = text(
     + "ORDER BY l.due_at, l.look_again_id"
 )
 _LOOK_AGAIN: Final = text(_LOOK + "WHERE l.look_again_id = :id")
-_RATING: Final = text(
+RATING: Final = Hot(
+    "rating",
     "SELECT r.* FROM rating AS r JOIN member_copy AS m ON m.member_id = r.rater_id "
-    "WHERE r.rating_id = :id AND m.person_id = :person"
+    "WHERE r.rating_id = :id AND m.person_id = :person",
 )
 _STANDING: Final = text(
     "SELECT status, objective_id, count(*) AS suggestions FROM feedback "

@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 
 from coterie_chassis.clock import COLUMNS, Clock
+from coterie_chassis.hot import Hot
 from coterie_chassis.store import UnitOfWork
 from coterie_contracts.feedback import ContributionKind
 from coterie_contracts.member import MemberStatus
@@ -49,7 +50,7 @@ class Rateable:
 async def rateable(uow: UnitOfWork, contribution_id: UUID, person_id: UUID) -> Rateable | None:
     """All that a rating is decided on; one statement."""
     values = {"id": contribution_id, "person": person_id}
-    row = await uow.one_or_none(_RATEABLE, values)
+    row = await uow.hot(RATEABLE, values)
     if row is None:
         return None
     return Rateable(
@@ -68,7 +69,7 @@ async def put_rating(uow: UnitOfWork, rating: Rating) -> int | None:
 
     An erasure of the rater waits for it and finds it, or has come before and nothing is kept.
     """
-    row = await uow.one_or_none(_PUT_RATING, asdict(rating))
+    row = await uow.hot(PUT_RATING, asdict(rating))
     return None if row is None else row.sequence
 
 
@@ -142,7 +143,8 @@ def _contribution(row: Row[Any]) -> Contribution:
     )
 
 
-_RATEABLE: Final = text(
+RATEABLE: Final = Hot(
+    "rateable",
     f"""
     SELECT c.*, {COLUMNS}, m.member_id, m.status AS standing, r.rating_id, r.value, r.rated_at
     FROM (
@@ -158,9 +160,10 @@ _RATEABLE: Final = text(
     JOIN community_clock AS clock ON clock.community_id = c.community_id
     LEFT JOIN member_copy AS m ON m.community_id = c.community_id AND m.person_id = :person
     LEFT JOIN rating AS r ON r.contribution_id = c.contribution_id AND r.rater_id = m.member_id
-    """  # noqa: S608 - a constant
+    """,  # noqa: S608 - a constant
 )
-_PUT_RATING: Final = text(
+PUT_RATING: Final = Hot(
+    "put_rating",
     """
     INSERT INTO rating AS known (rating_id, contribution_id, community_id, rater_id, value,
                                  rated_at, event_id, sequence)
@@ -173,7 +176,7 @@ _PUT_RATING: Final = text(
     WHERE (excluded.rated_at, excluded.event_id) > (known.rated_at, known.event_id)
       AND (excluded.value, excluded.rated_at) IS DISTINCT FROM (known.value, known.rated_at)
     RETURNING sequence
-    """
+    """,
 )
 _GIVE_SUPPORT: Final = text(
     """

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from coterie_chassis.outbox import row_of
+from coterie_chassis.outbox import headers_of, row_of
 from coterie_chassis.testing import Harness
 from coterie_contracts.envelope import Event, decode
 from coterie_contracts.member import MemberContact
@@ -26,7 +26,7 @@ async def tell(h: Harness) -> dict[UUID, Event[MemberContact] | None]:
                 return found
             for cause, draft in page:
                 row = row_of(draft, cause, service="membership", now=uow.now)
-                headers = [(name, value.encode()) for name, value in row["headers"]]
+                headers = headers_of(row["headers"])
                 assert draft.subject not in found, "pages do not overlap"
                 found[draft.subject] = (
                     None if row["value"] is None else decode(row["topic"], headers, row["value"])  # type: ignore[assignment]

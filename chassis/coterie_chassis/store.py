@@ -229,7 +229,7 @@ class Database:
         await self.engine.dispose()
 
 
-_NOW: Final = text("SELECT now() AS now")
+_NOW: Final = text("SELECT now()")
 _SETTLED: Final = (
     "UPDATE idempotency SET status = :status, aggregate_id = :aggregate_id, "
     "version = :version, sequence = :sequence WHERE id = :id"

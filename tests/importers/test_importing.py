@@ -17,7 +17,7 @@ from coterie_local.importers.plan import Plan
 from coterie_local.importers.polis import plan_polis
 from coterie_local.platform import SERVICES
 from coterie_local.tokens import TokenIssuer
-from coterie_replay.brokers.processes import LocalFault
+from coterie_replay.brokers.processes import LocalFault, free_port, port_is_free
 
 HISTORY = Path(__file__).parent.parent / "histories" / "polis"
 
@@ -59,12 +59,17 @@ def keys(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def _from(base: int) -> range:
+    return range(base, base + len(SERVICES))
+
+
 @pytest.fixture
 def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Titled]]:
     """Four servers at consecutive ports, each named for its service."""
-    servers = [Titled(0, f"Coterie {SERVICES[0]}")]
-    base = servers[0].server_port
-    servers += [Titled(base + n, f"Coterie {name}") for n, name in enumerate(SERVICES) if n]
+    base = next(base for base in iter(free_port, None) if all(map(port_is_free, _from(base))))
+    servers = [
+        Titled(port, f"Coterie {name}") for port, name in zip(_from(base), SERVICES, strict=True)
+    ]
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
     yield servers

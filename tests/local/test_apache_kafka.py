@@ -92,3 +92,14 @@ def test_a_missing_maven_says_what_to_do(
     monkeypatch.setattr(kafka_module, "LIBS", tmp_path / "libs")
     with pytest.raises(LocalFault, match=r"no `mvn`.*apt-get install maven"):
         ApacheKafka(tmp_path / "data").start()
+
+
+def test_a_folder_that_cannot_keep_it_is_named_with_what_to_do(
+    tmp_path: Path, java_and_maven: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = tmp_path / "taken"
+    taken.touch()
+    monkeypatch.setattr(kafka_module, "CACHE", taken)
+    monkeypatch.setattr(kafka_module, "LIBS", taken / "kafka")
+    with pytest.raises(LocalFault, match=r"taken: .*COTERIE_CACHE"):
+        kafka_module.fetch()

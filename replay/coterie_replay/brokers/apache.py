@@ -1,7 +1,8 @@
 """Apache Kafka on this machine without Docker: real rebalances, real offsets, a log on disk.
 
-Maven fetches the jars once per content of `pom.xml`, into the user's cache. A data folder keeps its
-cluster id, so what was acknowledged is there after a stop, a restart or a kill.
+Maven fetches the jars once per content of `pom.xml`, into the Python environment that this runs
+in, or where `COTERIE_CACHE` says. A data folder keeps its cluster id, so what was acknowledged is
+there after a stop, a restart or a kill.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
@@ -38,7 +40,7 @@ from coterie_replay.brokers.processes import (
 __all__ = ["ApacheKafka", "cluster_id_of", "fetch", "missing_parts"]
 
 HOME: Final = Path(__file__).resolve().parent / "apache_kafka"
-CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "coterie"
+CACHE: Final = Path(os.environ.get("COTERIE_CACHE") or Path(sys.prefix) / "share" / "coterie")
 LIBS: Final = CACHE / f"kafka-{hashlib.sha256((HOME / 'pom.xml').read_bytes()).hexdigest()[:12]}"
 _MAVEN_PLUGIN: Final = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
 _READY_S: Final = 60.0
@@ -274,7 +276,14 @@ def _fetched() -> bool:
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
     lock_file = LIBS.with_suffix(".lock")
-    lock_file.parent.mkdir(parents=True, exist_ok=True)
-    with lock_file.open("w") as lock:
+    try:
+        lock_file.parent.mkdir(parents=True, exist_ok=True)
+        lock = lock_file.open("w")
+    except OSError as error:
+        raise LocalFault(
+            f"Apache Kafka cannot be kept in {CACHE}: {error.strerror}; name a folder that can be "
+            "written in COTERIE_CACHE"
+        ) from None
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

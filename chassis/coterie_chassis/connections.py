@@ -10,6 +10,8 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from aiokafka.client import AIOKafkaClient
+from aiokafka.cluster import ClusterMetadata
 from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
@@ -18,7 +20,7 @@ from coterie_chassis.errors import ConfigurationFault
 if TYPE_CHECKING:
     from coterie_chassis.settings import ChassisSettings
 
-__all__ = ["database_tls", "kafka_options", "kafka_security"]
+__all__ = ["database_tls", "kafka_metadata", "kafka_options", "kafka_security"]
 
 
 def kafka_security(settings: ChassisSettings) -> BaseSecurity | None:
@@ -40,6 +42,16 @@ def kafka_security(settings: ChassisSettings) -> BaseSecurity | None:
 def kafka_options(settings: ChassisSettings) -> dict[str, Any]:
     """The same for clients of aiokafka, as keyword arguments. Raises `ConfigurationFault`."""
     return parse_security(kafka_security(settings))
+
+
+async def kafka_metadata(settings: ChassisSettings) -> ClusterMetadata:
+    """What topics and partitions there are; creates none. Raises `KafkaError` without a broker."""
+    client = AIOKafkaClient(bootstrap_servers=settings.kafka_bootstrap, **kafka_options(settings))
+    try:
+        await client.bootstrap()
+        return await client.fetch_all_metadata()
+    finally:
+        await client.close()
 
 
 def database_tls(settings: ChassisSettings) -> ssl.SSLContext | None:

@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
@@ -247,15 +246,7 @@ class Subscriptions:
 
     async def _check_topics(self) -> None:
         """aiokafka would wait 40 s for each topic that is not there, and not name it."""
-        client = AIOKafkaClient(
-            bootstrap_servers=self._settings.kafka_bootstrap,
-            **connections.kafka_options(self._settings),
-        )
-        try:
-            await client.bootstrap()
-            there = (await client.fetch_all_metadata()).topics()
-        finally:
-            await client.close()
+        there = (await connections.kafka_metadata(self._settings)).topics()
         wanted = {topic for lane in self.lanes for topic in lane.consumer.topics}
         if missing := sorted(wanted - there):
             raise MissingTopics(f"topics that the broker does not have yet: {', '.join(missing)}")

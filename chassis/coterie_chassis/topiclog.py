@@ -16,7 +16,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.client import AIOKafkaClient
 
 from coterie_chassis import connections
 from coterie_chassis.deadletter import Record
@@ -168,15 +167,7 @@ class TopicLog:
         return len(self._buffers[partition]) <= at_hand and self._next[partition] < stops[partition]
 
     async def _partitions(self) -> list[TopicPartition]:
-        client = AIOKafkaClient(
-            bootstrap_servers=self._settings.kafka_bootstrap,
-            **connections.kafka_options(self._settings),
-        )
-        try:
-            await client.bootstrap()
-            metadata = await client.fetch_all_metadata()
-        finally:
-            await client.close()
+        metadata = await connections.kafka_metadata(self._settings)
         if missing := sorted(set(self._topics) - metadata.topics()):
             raise MissingTopics(f"topics that the broker does not have: {', '.join(missing)}")
         return [

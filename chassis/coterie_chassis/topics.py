@@ -16,7 +16,7 @@ from aiokafka.errors import for_code
 from coterie_chassis.errors import ConfigurationFault
 from coterie_contracts.topics import TOPICS, Topic
 
-__all__ = ["LOOK_UP_MS", "config_of", "create_missing", "owned_by"]
+__all__ = ["LOOK_UP_MS", "create_missing", "owned_by"]
 
 LOOK_UP_MS: Final = 10
 """A consumer asked for offsets looks up one unknown topic in each pause of its retries."""
@@ -26,14 +26,6 @@ _TIMEOUT_MS: Final = 60_000
 def owned_by(service: str) -> tuple[Topic, ...]:
     """The topics that `service` alone writes to, in the order of the table."""
     return tuple(topic for topic in TOPICS if topic.owner == service)
-
-
-def config_of(topic: Topic) -> dict[str, str]:
-    """How a topic is kept, in Kafka's own words."""
-    return {
-        "retention.ms": str(topic.retention_ms),
-        "cleanup.policy": "compact" if topic.compacted else "delete",
-    }
 
 
 async def create_missing(
@@ -93,7 +85,7 @@ def _new_topic(topic: Topic, partitions: int | None, replicas: int) -> NewTopic:
         name=topic.name,
         num_partitions=partitions or topic.partitions,
         replication_factor=replicas,
-        topic_configs=config_of(topic),
+        topic_configs=topic.config,
     )
 
 

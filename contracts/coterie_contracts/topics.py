@@ -60,6 +60,14 @@ class Topic:
         """Every version that is published, the current one first."""
         return (self.body, *self.earlier)
 
+    @property
+    def config(self) -> dict[str, str]:
+        """How the topic is kept, in Kafka's own words."""
+        return {
+            "retention.ms": str(self.retention_ms),
+            "cleanup.policy": "compact" if self.compacted else "delete",
+        }
+
 
 def _membership(body: type[EventBody], *consumers: str, compacted: bool = False) -> Topic:
     return Topic(body, MEMBERSHIP, consumers, compacted=compacted)

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import yaml
 
-from coterie_chassis.topics import config_of, owned_by
+from coterie_chassis.topics import owned_by
 from coterie_contracts.topics import TOPICS, Lane, Topic, consumed_by
 
 __all__ = ["CLUSTER", "SERVICES", "documents", "group_of", "main"]
@@ -72,7 +72,7 @@ def _topic(topic: Topic) -> dict[str, Any]:
         "apiVersion": _STRIMZI,
         "kind": "KafkaTopic",
         "metadata": {"name": topic.name, "labels": _LABELS},
-        "spec": {"partitions": topic.partitions, "config": config_of(topic)},
+        "spec": {"partitions": topic.partitions, "config": topic.config},
     }
 
 

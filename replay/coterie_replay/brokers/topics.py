@@ -68,10 +68,7 @@ def _new_topic(topic: Topic, partitions: int | None, replicas: int) -> NewTopic:
         name=topic.name,
         num_partitions=partitions or topic.partitions,
         replication_factor=replicas,
-        topic_configs={
-            "retention.ms": str(topic.retention_ms),
-            "cleanup.policy": "compact" if topic.compacted else "delete",
-        },
+        topic_configs=topic.config,
     )
 
 

@@ -298,13 +298,17 @@ class Runtime:
 
     async def _sweep_for_ever(self) -> None:
         while True:
-            await self._until_log_is_applied()
-            await _guarded("deadlines", self.sweeper.sweep(self.database))
+            await _guarded("deadlines", self._sweep())
             self.sweeper.last_progress = time.monotonic()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_SWEEP_EVERY_S):
                     await self._sweep_soon.wait()
             self._sweep_soon.clear()
+
+    async def _sweep(self) -> None:
+        if await self.sweeper.has_due(self.database):
+            await self._until_log_is_applied()
+            await self.sweeper.sweep(self.database)
 
     async def _until_log_is_applied(self) -> None:
         """Let what the log holds already come before a deadline that passed meanwhile.

@@ -75,6 +75,12 @@ class Sweeper:
         self._telemetry = Telemetry(service)
         self.last_progress = time.monotonic()
 
+    async def has_due(self, database: Database) -> bool:
+        """Whether `sweep` would find anything now; one statement that locks nothing."""
+        async with database.engine.connect() as connection:
+            found = await connection.execute(_ANY_DUE, {"kinds": self._kinds})
+            return bool(found.scalar_one())
+
     async def sweep(self, database: Database, *, at: datetime | None = None) -> int:
         """Act on all that is due; `at` replaces the wall clock. Returns how many it took."""
         taken = 0
@@ -244,6 +250,19 @@ _DRIVEN: Final = text(
             AND d.kind = ANY(CAST(:kinds AS text[]))
     )
     LIMIT 1 FOR UPDATE SKIP LOCKED
+    """
+)
+
+_ANY_DUE: Final = text(
+    """
+    SELECT EXISTS (
+        SELECT FROM deadline AS d LEFT JOIN community_clock AS c USING (community_id)
+        WHERE d.due_at <= now() AND c.mode IS DISTINCT FROM 'driven'
+            AND d.kind = ANY(CAST(:kinds AS text[]))
+    ) OR EXISTS (
+        SELECT FROM community_clock AS c JOIN deadline AS d USING (community_id)
+        WHERE c.mode = 'driven' AND d.due_at <= c.now AND d.kind = ANY(CAST(:kinds AS text[]))
+    )
     """
 )
 

@@ -75,6 +75,26 @@ async def test_the_wall_clock_never_ends_what_a_driven_clock_has_not_reached(
     assert await h.sweep() == 0
 
 
+async def test_whether_anything_is_due_is_known_without_taking_it(
+    h: Harness, community: UUID, driven: UUID
+) -> None:
+    sweeper, database = h.runtime.sweeper, h.runtime.database
+    await h.post("/notes", note(community, 60), as_=ANN)
+    await h.post("/notes", note(driven, 60), as_=IMPORTER, at=LONG_AGO)
+    assert not await sweeper.has_due(database)
+
+    async with database.begin() as uow:
+        await uow.execute(_MOVE, {"community": driven, "now": LONG_AGO + timedelta(hours=1)})
+    assert await sweeper.has_due(database)
+    assert await h.sweep() == 1
+    assert not await sweeper.has_due(database)
+
+    await h.post("/notes", note(community, 0), as_=ANN)
+    assert await sweeper.has_due(database)
+    assert await h.sweep() == 1
+    assert not await sweeper.has_due(database)
+
+
 async def test_an_event_pushes_a_driven_clock(h: Harness, driven: UUID) -> None:
     await h.post("/notes", note(driven, 60), as_=IMPORTER, at=LONG_AGO)
     now = LONG_AGO + timedelta(hours=1)
@@ -313,3 +333,6 @@ async def test_a_query_acts_on_no_deadline(h: Harness, driven: UUID) -> None:
     assert (await h.get(f"/communities/{driven}/notes", as_=ANN)).status_code == 200
 
     assert await waiting(h) == 1
+
+
+_MOVE = text("UPDATE community_clock SET now = :now WHERE community_id = :community")

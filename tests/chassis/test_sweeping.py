@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 
 from coterie_chassis import service as service_module
-from coterie_chassis.service import Service
+from coterie_chassis.service import Runtime, Service
 from coterie_chassis.store import Database
 from coterie_chassis.sweeper import Sweeper
 from coterie_chassis.testing import event_of, until
@@ -47,6 +47,12 @@ def swept(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> list[set[UUID]
     return seen
 
 
+async def fall_due(platform: Platform) -> None:
+    async with platform.database.begin() as uow:
+        due_at = datetime.now(UTC) - timedelta(seconds=1)
+        uow.schedule("note.remind", uuid4(), platform.community, due_at)
+
+
 def submitted(feedback_id: UUID, community_id: UUID) -> FeedbackSubmitted:
     return FeedbackSubmitted(
         feedback_id=feedback_id,
@@ -61,10 +67,12 @@ async def test_deadlines_wait_for_what_came_while_the_service_was_away(
 ) -> None:
     subject = uuid4()
     while_away = event_of(submitted(subject, platform.community), subject)
+    await fall_due(platform)
     async with platform.instance():
         await until(lambda: true(lambda: bool(swept)))
     swept.clear()
     await platform.send(while_away)
+    await fall_due(platform)
 
     async with platform.instance():
         await until(lambda: true(lambda: bool(swept)))
@@ -78,6 +86,27 @@ async def test_deadlines_do_not_need_kafka(
     monkeypatch.setattr(service_module, "_LATEST_SWEEP_S", 0.2)
     nowhere = {"kafka_bootstrap": f"127.0.0.1:{free_port()}"}
     platform.settings = platform.settings.model_copy(update=nowhere)
+    await fall_due(platform)
 
     async with platform.instance():
-        await until(lambda: true(lambda: len(swept) > 1))
+        await until(lambda: true(lambda: bool(swept)))
+
+
+async def test_where_nothing_is_due_nothing_waits_for_the_log(
+    platform: Platform, swept: list[set[UUID]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[Runtime] = []
+
+    async def wait(self: Runtime) -> None:
+        waits.append(self)
+
+    monkeypatch.setattr(Runtime, "_until_log_is_applied", wait)
+    monkeypatch.setattr(service_module, "_SWEEP_EVERY_S", 0.02)
+    async with platform.instance() as runtime:
+        began = runtime.sweeper.last_progress
+        await until(lambda: true(lambda: runtime.sweeper.last_progress > began + 0.1))
+        assert (waits, swept) == ([], [])
+        await fall_due(platform)
+        await until(lambda: true(lambda: bool(swept)))
+
+    assert waits

@@ -47,13 +47,13 @@ def _commit_offsets_first() -> None:
 
 
 def _delete_by_bound() -> None:
-    exact = str(relay._ARCHIVE)
+    exact = relay._ARCHIVE
     bound = exact.replace(
-        "id = ANY(CAST(:ids AS bigint[]))",
-        "id <= (SELECT max(i) FROM unnest(CAST(:ids AS bigint[])) AS i)",
+        "id = ANY(CAST($1::text AS bigint[]))",
+        "id <= (SELECT max(i) FROM unnest(CAST($1::text AS bigint[])) AS i)",
     )
     assert bound != exact
-    vars(relay)["_ARCHIVE"] = text(bound)
+    vars(relay)["_ARCHIVE"] = bound
 
 
 def _without_inbox() -> None:

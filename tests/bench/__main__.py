@@ -50,6 +50,8 @@ SUBJECTS: Final = (
 )
 PARTITIONS: Final = 4
 FEWEST_ROUNDS: Final = 5
+SERVERS: Final = {"shared_buffers": "512MB"}
+"""What a server of its own has of memory; the demo's 64 MB would be full within a round."""
 
 
 async def measure(rig: Rig, names: list[str], console: Console) -> list[Result]:
@@ -70,7 +72,8 @@ def parts() -> Iterator[tuple[ApacheKafka, EmbeddedPostgres]]:
     """A broker and a database server of this run's own, both durable."""
     with tempfile.TemporaryDirectory(prefix="coterie-bench-") as name:
         folder = Path(name)
-        kafka, postgres = ApacheKafka(folder / "kafka"), EmbeddedPostgres(folder / "postgres")
+        kafka = ApacheKafka(folder / "kafka")
+        postgres = EmbeddedPostgres(folder / "postgres", SERVERS)
         kafka.start()
         try:
             postgres.start()

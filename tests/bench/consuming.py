@@ -58,7 +58,10 @@ def group_of(stage: Stage) -> str:
 
 
 async def consume(stage: Stage, begin: Offsets, count: int) -> float:
-    """Events a second from the first batch in the handler until all are committed."""
+    """Events a second from the first batch in the handler until all are committed.
+
+    From `begin` there are `count` on the topic.
+    """
     stage.renew()
     await stage.empty()
     bench.heard.clear()
@@ -69,6 +72,7 @@ async def consume(stage: Stage, begin: Offsets, count: int) -> float:
             await asyncio.sleep(0.002)
         seconds = bench.heard.seconds
     await stage.database.close()
+    assert bench.heard.count == count
     return count / seconds
 
 

@@ -166,11 +166,19 @@ class Stage:
             await alone.execute(text("CHECKPOINT"))
 
     async def drained(self) -> None:
-        """Return as soon as the outbox holds no row; looking costs what is measured little."""
-        while await self._watching.fetchval(_ANY):  # noqa: ASYNC110 - it lives in a database
+        """Return as soon as the outbox holds no row.
+
+        Looks for the last one, so that what is measured pays little for it.
+        """
+        last = await self._watching.fetchval(_LAST)
+        while await self._watching.fetchval(_STANDS, last):  # noqa: ASYNC110 - it lives in a database
+            await asyncio.sleep(0.01)
+        while await self._watching.fetchval(_ANY):  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.01)
 
 
 _KEEP = "CREATE TABLE kept AS SELECT event_id, topic, key, headers, value FROM outbox ORDER BY id"
 _FILL = "INSERT INTO outbox (event_id, topic, key, headers, value) SELECT * FROM kept"
-_ANY = "SELECT EXISTS (SELECT FROM outbox ORDER BY id LIMIT 1)"
+_ANY = "SELECT EXISTS (SELECT FROM outbox)"
+_LAST = "SELECT max(id) FROM outbox"
+_STANDS = "SELECT EXISTS (SELECT FROM outbox WHERE id = $1)"

@@ -16,7 +16,9 @@ import subprocess
 import tempfile
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
@@ -57,10 +59,14 @@ _SETTINGS: Final = {
 
 
 class EmbeddedPostgres:
-    """A PostgreSQL server over `data`, which it creates. All methods block."""
+    """A PostgreSQL server over `data`, which it creates. All methods block.
 
-    def __init__(self, data: Path) -> None:
+    `settings` are PostgreSQL's own, over those that suit a demo.
+    """
+
+    def __init__(self, data: Path, settings: Mapping[str, str] = MappingProxyType({})) -> None:
         self.data = data.resolve()
+        self._settings = {**_SETTINGS, **settings}
         self._cluster = self.data / "cluster"
         self._secrets = Secrets(self.data / "secrets.json")
         self._child: Child | None = None
@@ -100,7 +106,7 @@ class EmbeddedPostgres:
         if user is not None and self._socket_folder != self._cluster:
             self._socket_folder.chmod(0o777)
         command = [str(wheel.bin_path / "postgres"), "-D", str(self._cluster)]
-        settings = _SETTINGS | {"unix_socket_directories": str(self._socket_folder)}
+        settings = self._settings | {"unix_socket_directories": str(self._socket_folder)}
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         self._child = start(

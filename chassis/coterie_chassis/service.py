@@ -65,6 +65,7 @@ _log = logging.getLogger(__name__)
 _SWEEP_EVERY_S: Final = 1.0
 _LATEST_SWEEP_S: Final = 30.0
 _LOOK_AGAIN_S: Final = 0.05
+_RESTS: Final = 2.0
 _MAINTAIN_EVERY_S: Final = 3_600.0
 _SUBSCRIBE_AGAIN_S: Final = 5.0
 
@@ -78,7 +79,10 @@ def settle_memory() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Periodic:
-    """Work that recurs, each time in a unit of work of its own."""
+    """Work that recurs, each time in a unit of work of its own.
+
+    It rests at least twice as long as it took, so that commands and events have their turns.
+    """
 
     name: str
     interval_s: Callable[[Any], float]
@@ -348,8 +352,10 @@ class Runtime:
                 await task.run(uow)
 
         while True:
+            began = time.monotonic()
             await _guarded(task.name, once())
-            pause = max(task.interval_s(self.settings), 0.02)
+            took = time.monotonic() - began
+            pause = max(task.interval_s(self.settings), _RESTS * took, 0.02)
             self.turns[task.name] = time.monotonic() + pause
             await asyncio.sleep(pause)
 

@@ -119,6 +119,40 @@ async def test_rating_ten_contributions_of_others_makes_a_helpful_rater(circle: 
     assert len(await circle.published(BadgeAwarded)) == 1
 
 
+async def test_a_helpful_rater_may_take_more_than_one_season(circle: Circle) -> None:
+    ada, ben = await circle.admit("ada", "ben")
+    earlier = circle.now - timedelta(days=100)
+    await circle.h.deliver(
+        *(circle.rated(uuid4(), ben, ada, 0.2, at=earlier, contributed_at=earlier) for _ in "12345")
+    )
+    await circle.h.run_tasks()
+    again = uuid4()
+    await circle.h.deliver(
+        *(circle.rated(uuid4(), ben, ada, 0.2) for _ in "1234"),
+        *(
+            circle.rated(again, ben, ada, 0.2, at=circle.now + timedelta(hours=hours))
+            for hours in range(5)
+        ),
+    )
+    await circle.h.run_tasks()
+    assert await shown(circle, ada) == {"helpful_rater"}
+
+
+async def test_nine_contributions_rated_often_make_no_helpful_rater(circle: Circle) -> None:
+    ada, ben = await circle.admit("ada", "ben")
+    things = [uuid4() for _ in range(9)]
+    await circle.h.deliver(
+        *(
+            circle.rated(thing, ben, ada, 0.2, at=circle.now + timedelta(hours=hours))
+            for thing in things
+            for hours in range(2)
+        )
+    )
+    await circle.h.run_tasks()
+
+    assert await shown(circle, ada) == set()
+
+
 async def test_one_log_in_any_cut_and_order_ends_in_the_same_badges_and_outcomes(
     fresh_database: Callable[[Service], Awaitable[str]],
 ) -> None:

@@ -7,10 +7,12 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+import pytest
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 from coterie_contracts.reward import BadgeAwarded, MeritChanged
+from coterie_recognition.handlers import refold
 
 from .circle import Circle
 
@@ -58,6 +60,27 @@ async def test_a_set_is_read_once_for_many_ratings(circle: Circle) -> None:
     with circle.h.statements() as counter:
         await circle.h.run_tasks()
     assert not any("FROM rating" in s for s in counter.statements)
+
+
+async def test_a_turn_that_took_its_time_leaves_the_rest_and_goes_on_with_who_waits_longest(
+    circle: Circle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = sorted((uuid4() for _ in range(3)), reverse=True)
+    circles = [Circle(circle.h, circle.now, ids=(id_, uuid4())) for id_ in ids]
+    people = []
+    for each in circles:
+        await each.open()
+        people.append(await each.admit("ada", "ben"))
+    await circle.h.run_tasks()
+    for each, (ada, ben) in zip(circles, people, strict=True):
+        await each.h.deliver(each.rated(uuid4(), ada, ben, 1.0))
+
+    monkeypatch.setattr(refold, "_TURN_S", -1.0)
+    for _ in circles:
+        await circle.h.run_tasks()
+
+    told = [event.community_id for event in await circle.h.published(MeritChanged)]
+    assert told == ids
 
 
 async def test_the_order_and_cut_of_ratings_do_not_matter(circle: Circle) -> None:

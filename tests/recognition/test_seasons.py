@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from uuid import UUID, uuid4
+from zoneinfo import available_timezones
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from coterie_contracts.reward import Band
 from coterie_recognition.domain.leaderboard import bands, leaders
 from coterie_recognition.domain.outcomes import Outcome, OutcomeKind, counted
-from coterie_recognition.domain.seasons import Season, season_named, season_of
+from coterie_recognition.domain.seasons import Season, quarter_hour_of, season_named, season_of
 
 START = datetime(2026, 4, 1, tzinfo=UTC)
 END = datetime(2026, 7, 1, tzinfo=UTC)
@@ -39,6 +40,29 @@ def test_every_instant_lies_in_exactly_its_season(at: datetime, zone: str) -> No
     assert season.starts_at(zone) <= at < season.ends_at(zone)
     assert season_named(season.label) == season
     assert season.following.starts_at(zone) == season.ends_at(zone)
+
+
+def test_every_season_begins_with_a_quarter_of_an_hour() -> None:
+    starts = [
+        (zone, Season(year, quarter).starts_at(zone))
+        for zone in available_timezones()
+        for year in range(1981, 2041)
+        for quarter in (1, 2, 3, 4)
+    ]
+
+    assert [start for start in starts if quarter_hour_of(start[1]) != start[1]] == []
+
+
+def test_instants_of_a_quarter_of_an_hour_are_one() -> None:
+    assert quarter_hour_of(START + timedelta(minutes=14, microseconds=3)) == START
+    assert quarter_hour_of(START - timedelta(microseconds=1)) == START - timedelta(minutes=15)
+
+
+def test_an_instant_before_zones_were_whole_quarters_of_an_hour_stays() -> None:
+    at = datetime(1979, 12, 31, 10, 41, tzinfo=UTC)
+
+    assert quarter_hour_of(at) == at
+    assert quarter_hour_of(at + timedelta(days=2)) == datetime(1980, 1, 2, 10, 30, tzinfo=UTC)
 
 
 def test_a_season_is_a_quarter_in_the_communitys_zone() -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-__all__ = ["Season", "season_named", "season_of", "zone_of"]
+__all__ = ["Season", "quarter_hour_of", "season_named", "season_of", "zone_of"]
 
+_WHOLE_QUARTERS_SINCE: Final = datetime(1980, 1, 1, tzinfo=UTC)
 _LABEL: Final = re.compile(r"((?!9999)[1-9][0-9]{3})-Q([1-4])")
 
 
@@ -47,6 +48,17 @@ def season_of(at: datetime, zone: str) -> Season:
     """The season that `at` lies in, in `zone`."""
     local = at.astimezone(zone_of(zone))
     return Season(local.year, (local.month + 2) // 3)
+
+
+def quarter_hour_of(at: datetime) -> datetime:
+    """The beginning of its quarter of an hour, which lies in the same season in every time zone.
+
+    Since 1980 every zone is whole quarters of an hour away from UTC (the tz database), so every
+    season begins with one. An earlier instant stays as it is.
+    """
+    if at < _WHOLE_QUARTERS_SINCE:
+        return at
+    return at - (at - _WHOLE_QUARTERS_SINCE) % timedelta(minutes=15)
 
 
 def season_named(label: str) -> Season | None:

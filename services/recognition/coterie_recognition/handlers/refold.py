@@ -6,6 +6,7 @@ an event is the set itself, so folding the same set again publishes nothing.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -27,7 +28,8 @@ from coterie_recognition.store.merit import Published
 __all__ = ["CLOSE", "refold_merit"]
 
 CLOSE: Final = "season.close"
-_COMMUNITIES: Final = 20
+_COMMUNITIES: Final = 200
+_TURN_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,15 @@ class _Turn:
 
 
 async def refold_merit(uow: UnitOfWork) -> None:
-    """Read the seasons again in which something changed, each at most once a turn."""
+    """Read the seasons again in which something changed, each at most once a turn.
+
+    A turn begins no further community after 250 ms; those come first in the next.
+    """
+    began = time.monotonic()
     for community_id in await store.dirty_communities(uow, _COMMUNITIES):
         await _refold(uow, community_id)
+        if time.monotonic() - began > _TURN_S:
+            break
 
 
 async def _refold(uow: UnitOfWork, community_id: UUID) -> None:
@@ -103,7 +111,8 @@ async def _fold_season(
             uow.publish(cause, Draft(subject, body, now.sequence, f"{now.sequence}"))
     await store.save_standings(uow, id_, season, changed)
     top = {m for m, band in bands.items() if band is Band.TOP} if closed else set()
-    await _award(uow, turn, set(standings), top)
+    helpful = await store.helpful_raters(uow, id_, season, zone, NEEDED[Badge.HELPFUL_RATER])
+    await _award(uow, turn, set(standings), set(helpful), top)
 
 
 def _compare(
@@ -148,12 +157,13 @@ def _body(standing: Published, community_id: UUID, season: Season) -> MeritChang
     )
 
 
-async def _award(uow: UnitOfWork, turn: _Turn, standing: set[UUID], top: set[UUID]) -> None:
+async def _award(
+    uow: UnitOfWork, turn: _Turn, standing: set[UUID], helpful: set[UUID], top: set[UUID]
+) -> None:
     """The badges that follow from the whole set: helpful raters, a closed season's top band."""
     id_, label = turn.community_id, turn.season.label
-    helpful = await store.helpful_raters(uow, id_, NEEDED[Badge.HELPFUL_RATER])
-    cabinet = await badges.open_cabinet(uow, standing | set(helpful), evidence=False)
-    for member in helpful:
+    cabinet = await badges.open_cabinet(uow, standing | helpful, evidence=False)
+    for member in sorted(helpful):
         cause = turn.because_of(badge_id(member, Badge.HELPFUL_RATER))
         cabinet.settle(member, id_, Badge.HELPFUL_RATER, None, cause, earned=True)
     for member in sorted(standing):

@@ -27,6 +27,7 @@ from coterie_contracts.feedback import (
     RoundFacts,
 )
 from coterie_recognition.domain.outcomes import OutcomeKind
+from coterie_recognition.domain.seasons import quarter_hour_of
 from coterie_recognition.store import tables
 
 __all__ = [
@@ -139,8 +140,12 @@ def authors_of(data: FeedbackFacts) -> tuple[UUID, ...]:
 
 
 async def mark_dirty(uow: UnitOfWork, seasons: Iterable[tuple[UUID, datetime]]) -> None:
-    """Have the seasons around these instants read again, by community; one statement."""
-    rows: list[dict[str, Any]] = [{"community_id": c, "at": at} for c, at in sorted(set(seasons))]
+    """Have the seasons around these instants read again, by community; one statement.
+
+    Instants of the same quarter of an hour are one.
+    """
+    marks = {(community_id, quarter_hour_of(at)) for community_id, at in seasons}
+    rows: list[dict[str, Any]] = [{"community_id": c, "at": at} for c, at in sorted(marks)]
     await bulk_insert(uow, tables.merit_dirty, rows)
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import Row, select, text
 
 from coterie_chassis.store import UnitOfWork, bulk_upsert
 from coterie_contracts.feedback import ContributionKind
-from coterie_contracts.reward import Band
+from coterie_contracts.reward import Badge, Band
 from coterie_recognition.domain.merit import TEAM, Rating
 from coterie_recognition.domain.outcomes import Outcome, OutcomeKind
 from coterie_recognition.domain.seasons import Season
@@ -37,6 +37,9 @@ __all__ = [
     "seated_members",
     "take_dirty",
 ]
+
+
+_MARKS: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +73,11 @@ class Seated:
 
 
 async def dirty_communities(uow: UnitOfWork, limit: int) -> list[UUID]:
-    """Communities with something to read again that are known here, each locked for this turn.
+    """Communities with something to read again that are known here, longest waiting first.
 
-    A community that another instance folds right now is left to it.
+    Each is locked for this turn; one that another instance folds right now is left to it.
     """
-    return [row.community_id for row in await uow.rows(_DIRTY, {"limit": limit})]
+    return [row.community_id for row in await uow.rows(_DIRTY, {"limit": limit, "rows": _MARKS})]
 
 
 async def take_dirty(uow: UnitOfWork, community_id: UUID) -> set[datetime]:
@@ -170,9 +173,21 @@ async def save_standings(
     )
 
 
-async def helpful_raters(uow: UnitOfWork, community_id: UUID, needed: int) -> list[UUID]:
-    """Members who rated at least `needed` contributions of others, by id."""
-    values = {"community": community_id, "needed": needed}
+async def helpful_raters(
+    uow: UnitOfWork, community_id: UUID, season: Season, zone: str, needed: int
+) -> list[UUID]:
+    """Those who rated in a season and, in whichever, at least `needed` contributions of others.
+
+    By id, those who hold the badge left out; reads at most what they said in all, and nothing of
+    who has the badge.
+    """
+    values = {
+        "community": community_id,
+        "start": season.starts_at(zone),
+        "end": season.ends_at(zone),
+        "badge": Badge.HELPFUL_RATER.value,
+        "needed": needed,
+    }
     return [row.rater_id for row in await uow.rows(_HELPFUL, values)]
 
 
@@ -191,11 +206,15 @@ def _published(row: Row[Any]) -> Published:
 _DIRTY: Final = text(
     """
     SELECT community_id FROM (
-        SELECT DISTINCT d.community_id FROM merit_dirty AS d
-        JOIN community_copy AS c USING (community_id)
-        ORDER BY d.community_id LIMIT :limit
+        SELECT community_id, min(id) AS since FROM (
+            SELECT d.id, d.community_id FROM merit_dirty AS d
+            JOIN community_copy AS c USING (community_id)
+            ORDER BY d.id LIMIT :rows
+        ) AS oldest
+        GROUP BY community_id ORDER BY since LIMIT :limit
     ) AS dirty
     WHERE pg_try_advisory_xact_lock(hashtextextended('merit:' || community_id, 0))
+    ORDER BY since
     """
 )
 _TAKE_DIRTY: Final = text("DELETE FROM merit_dirty WHERE community_id = :community RETURNING at")
@@ -290,10 +309,19 @@ _CLOSED: Final = text(
 )
 _HELPFUL: Final = text(
     """
-    SELECT rater_id FROM rating
-    WHERE community_id = :community AND rater_id <> author_id
-        AND NOT EXISTS (SELECT FROM erased_member WHERE member_id = rater_id)
-    GROUP BY rater_id HAVING count(DISTINCT contribution_id) >= :needed
+    SELECT rater_id FROM (
+        SELECT DISTINCT rater_id FROM rating
+        WHERE community_id = :community AND contributed_at >= :start AND contributed_at < :end
+    ) AS who
+    WHERE NOT EXISTS (SELECT FROM erased_member AS e WHERE e.member_id = who.rater_id)
+        AND NOT EXISTS (
+            SELECT FROM badge AS b
+            WHERE b.member_id = who.rater_id AND b.badge = :badge AND b.held
+        )
+        AND :needed <= (
+            SELECT count(DISTINCT contribution_id) FROM rating AS r
+            WHERE r.rater_id = who.rater_id AND r.rater_id <> r.author_id
+        )
     ORDER BY rater_id
     """
 )

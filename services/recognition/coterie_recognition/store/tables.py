@@ -44,6 +44,7 @@ rating: Final = Table(
     Column("rated_at", _moment, nullable=False),
     Column("contributed_at", _moment, nullable=False),
     Index("rating_of_season", "community_id", "contributed_at"),
+    Index("rating_of_rater", "rater_id"),
 )
 
 appreciation: Final = Table(

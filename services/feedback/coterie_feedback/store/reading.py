@@ -184,16 +184,29 @@ _BEFORE: Final = (
 _MINE: Final = text(
     _ITEM + "WHERE f.community_id = :community AND f.author_id = m.member_id " + _BEFORE
 )
-_ON_BOARD: Final = (
-    _ITEM + "WHERE f.community_id = :community AND f.status = ANY(CAST(:statuses AS text[])) "
+_BOARD_BY_DATE: Final = text(
+    _ITEM
+    + "WHERE f.community_id = :community AND f.status = ANY(CAST(:statuses AS text[])) "
+    + _BEFORE
 )
-_BOARD_BY_DATE: Final = text(_ON_BOARD + _BEFORE)
 _BOARD_BY_SUPPORT: Final = text(
-    "SELECT * FROM ("  # noqa: S608 - constants
-    + _ON_BOARD
-    + ") AS item WHERE (CAST(:id AS uuid) IS NULL OR (weight, feedback_id) "
-    + "< (CAST(:weight AS bigint), CAST(:id AS uuid))) "
-    + "ORDER BY weight DESC, feedback_id DESC LIMIT :limit"
+    """
+    WITH ranked AS (
+        SELECT f.feedback_id, coalesce(s.weight, 0) AS weight
+        FROM feedback AS f
+        LEFT JOIN LATERAL (
+            SELECT sum(u.importance) AS weight
+            FROM united_support AS u WHERE u.feedback_id = f.feedback_id
+        ) AS s ON true
+        WHERE f.community_id = :community AND f.status = ANY(CAST(:statuses AS text[]))
+          AND (CAST(:id AS uuid) IS NULL OR (coalesce(s.weight, 0), f.feedback_id)
+               < (CAST(:weight AS bigint), CAST(:id AS uuid)))
+        ORDER BY weight DESC, feedback_id DESC LIMIT :limit
+    )
+    """  # noqa: S608 - constants
+    + _ITEM
+    + "JOIN ranked ON ranked.feedback_id = f.feedback_id "
+    + "ORDER BY ranked.weight DESC, ranked.feedback_id DESC"
 )
 _COMMENTS: Final = text(
     """

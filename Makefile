@@ -43,6 +43,7 @@ kafka: install ## Fetch Apache Kafka for the tests, where Java and Maven are the
 	else echo "no Java with Maven: tests that need Apache Kafka are skipped aloud"; fi
 
 test: kafka ## Run the tests on real parts; PYTEST_ARGS="tests/local -k name" narrows them
+	@$(UV) sync --quiet --python $(PYTHON) --all-packages --locked --inexact --group interop
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 check: kustomize ## Lint, format, types, imports, generated files, manifests, lock file

@@ -2,7 +2,8 @@
 
 Services play a history, their relays send it, a tape is recorded from the log and played, marked
 as a replay, to another broker, where services consume it that never saw a command. Of the public
-histories the first few hundred steps are played.
+histories the first few hundred steps are played, and all of them, for half an hour, where
+`COTERIE_WHOLE_HISTORIES` is set; then on Apache Kafka, for the embedded broker forgets.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import dataclasses
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -38,7 +40,10 @@ from coterie_local.importers.stackexchange_plan import plan_stackexchange
 from coterie_membership.service import service as membership
 from coterie_notifications.service import service as notifications
 from coterie_recognition.service import service as recognition
+from coterie_replay.brokers.apache import ApacheKafka
+from coterie_replay.brokers.blocking import block_on
 from coterie_replay.brokers.embedded import EmbeddedKafka
+from coterie_replay.brokers.topics import create_topics
 from coterie_replay.log import Log
 from coterie_replay.playing import Player as TapePlayer
 from coterie_replay.tape import TapeReader, TapeWriter
@@ -46,11 +51,14 @@ from coterie_replay.tape import TapeReader, TapeWriter
 from .real import RealServices
 from .scripted import Scripted
 
-pytestmark = pytest.mark.timeout(300)
+WHOLE: Final = bool(os.environ.get("COTERIE_WHOLE_HISTORIES"))
+WITHIN_S: Final = 3_600 if WHOLE else 300
+pytestmark = pytest.mark.timeout(WITHIN_S)
 
 HISTORIES: Final = Path(__file__).parent.parent / "histories"
 STEPS: Final = 300
-"""How much of a public history is played."""
+"""How much of a public history is played, if not all of it."""
+PARTITIONS: Final = 2
 CONSUMERS: Final = (feedback, recognition, notifications)
 SERVICES: Final[tuple[tuple[Service, dict[str, Any]], ...]] = (
     (membership, {"identity_key": SecretStr("a key of this test alone, long enough")}),
@@ -84,11 +92,23 @@ class Incremental(RealServices):
 @pytest.fixture
 def brokers(tmp_path: Path) -> Iterator[tuple[str, str]]:
     """The addresses of two brokers of this test's own."""
-    both = [EmbeddedKafka(tmp_path / name, partitions=2) for name in ("first", "second")]
-    for broker in both:
-        broker.start()
-    yield both[0].bootstrap, both[1].bootstrap
-    for broker in both:
+    with ExitStack() as stack:
+        first, second = (
+            stack.enter_context(running_broker(tmp_path / name)) for name in ("first", "second")
+        )
+        yield first, second
+
+
+@contextmanager
+def running_broker(folder: Path) -> Iterator[str]:
+    """The address of a broker with all topics."""
+    broker = ApacheKafka(folder) if WHOLE else EmbeddedKafka(folder, partitions=PARTITIONS)
+    broker.start()
+    try:
+        if WHOLE:
+            block_on(create_topics(broker.bootstrap, partitions=PARTITIONS))
+        yield broker.bootstrap
+    finally:
         broker.stop()
 
 
@@ -104,7 +124,7 @@ def plan(request: pytest.FixtureRequest) -> Plan:
         if source == "polis"
         else plan_stackexchange(public / "stackexchange-bicycles-meta", capacity=40)
     )
-    return dataclasses.replace(whole, steps=whole.steps[:STEPS])
+    return whole if WHOLE else dataclasses.replace(whole, steps=whole.steps[:STEPS])
 
 
 async def test_a_tape_of_a_history_gives_an_empty_platform_the_same_projections(
@@ -133,7 +153,7 @@ async def test_a_tape_of_a_history_gives_an_empty_platform_the_same_projections(
         await player.check({one.topic for one in records})
         assert (await player.play(records)).records == len(records)
         for name, runtime in second.items():
-            await until(lambda r=runtime, n=name: has_heard(r, heard[n]), within_s=120)
+            await until(lambda r=runtime, n=name: has_heard(r, heard[n]), within_s=WITHIN_S)
         has = {name: await digests(runtime) for name, runtime in second.items()}
 
     assert has == had

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import for_code
+from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from coterie_chassis.errors import ConfigurationFault
 from coterie_contracts.topics import TOPICS, Topic
@@ -39,8 +39,8 @@ async def create_missing(
     """Create what is missing at `bootstrap`, wait until it can be used; how many were created.
 
     `partitions` overrides the table's count, for tests; `options` are further ones of aiokafka's
-    clients. Raises `ConfigurationFault` when a topic exists with another partition count,
-    `KafkaError` when the broker refuses.
+    clients. Raises `ConfigurationFault` when a topic exists with another partition count or the
+    broker refuses, `KafkaError` when it may do so later.
     """
     admin = AIOKafkaAdminClient(
         bootstrap_servers=bootstrap, request_timeout_ms=_TIMEOUT_MS, **options
@@ -113,5 +113,8 @@ async def _until_led(bootstrap: str, rows: Sequence[NewTopic], options: Mapping[
 def _raise_errors(errors: list[tuple[str, int, str | None]]) -> None:
     for name, code, message in errors:
         error = for_code(code)
-        if code and error.__name__ != "TopicAlreadyExistsError":
+        if not code or error is TopicAlreadyExistsError:
+            continue
+        if error.retriable:
             raise error(f"topic {name}: {message}")
+        raise ConfigurationFault(f"topic {name}: {message or error.__name__}")

@@ -20,9 +20,9 @@ SETTINGS = {
 }
 
 
-def create(bootstrap: str) -> subprocess.CompletedProcess[str]:
+def create(bootstrap: str, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "coterie_feedback", "topics"],
+        [sys.executable, "-m", "coterie_feedback", "topics", *options],
         env={**os.environ, **SETTINGS, "COTERIE_KAFKA_BOOTSTRAP": bootstrap},
         capture_output=True,
         text=True,
@@ -30,10 +30,15 @@ def create(bootstrap: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-async def test_its_own_topics_are_created_once_and_another_partition_count_is_refused(
+async def test_its_own_topics_are_created_once_and_what_the_broker_cannot_keep_is_refused(
     apache_kafka: ApacheKafka,
 ) -> None:
     await asyncio.to_thread(apache_kafka.start)
+    too_many = await asyncio.to_thread(create, apache_kafka.bootstrap, "--replicas", "3")
+    assert (too_many.returncode, too_many.stdout) == (2, "")
+    assert too_many.stderr.startswith("coterie-feedback: topic ")
+    assert len(too_many.stderr.splitlines()) == 1, too_many.stderr
+
     first = await asyncio.to_thread(create, apache_kafka.bootstrap)
     again = await asyncio.to_thread(create, apache_kafka.bootstrap)
     owned = owned_by("feedback")

@@ -50,6 +50,7 @@ SUBJECTS: Final = (
 )
 PARTITIONS: Final = 4
 FEWEST_ROUNDS: Final = 5
+_WIDTH_OF_A_FILE: Final = 160
 SERVERS: Final = {"shared_buffers": "512MB"}
 """What a server of its own has of memory; the demo's 64 MB would be full within a round."""
 
@@ -87,7 +88,7 @@ def parts() -> Iterator[tuple[ApacheKafka, EmbeddedPostgres]]:
 
 def main() -> int:
     given = arguments()
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_FILE)
     if (missing := missing_parts()) is not None:
         console.print(f"bench needs Apache Kafka: {missing}")
         return 2

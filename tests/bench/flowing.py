@@ -73,6 +73,7 @@ class Effects:
         self._stage = stage
         self._connection = connection
         self._number = 0
+        bench.heard.clear()
 
     async def milliseconds(self) -> float:
         """From the commit of a command to the committed effect."""
@@ -81,9 +82,20 @@ class Effects:
         async with self._stage.database.begin() as uow:
             uow.publish(bench.cause(uow, self._number), draft)
         watch = Stopwatch()
-        while not await self._connection.fetchval(_EFFECT, draft.subject):  # noqa: ASYNC110 - as above
-            await asyncio.sleep(0.0005)
-        return watch.seconds * 1_000
+        while not self._is_applied():  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.0002)
+        seconds = watch.seconds
+        assert await self._connection.fetchval(_EFFECT, draft.subject)
+        return seconds * 1_000
+
+    def _is_applied(self) -> bool:
+        """Whether the handler was given it and its transaction is committed."""
+        subscriptions = self._stage.runtime.subscriptions
+        return (
+            bench.heard.count == self._number
+            and subscriptions is not None
+            and not any(lane.records_behind() for lane in subscriptions.lanes)
+        )
 
 
 _EFFECT = "SELECT 1 FROM opinion WHERE contribution_id = $1"

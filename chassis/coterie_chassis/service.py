@@ -63,8 +63,10 @@ __all__ = ["Periodic", "Runtime", "Service", "periodic", "settle_memory"]
 
 _log = logging.getLogger(__name__)
 _SWEEP_EVERY_S: Final = 1.0
-_LATEST_SWEEP_S: Final = 30.0
-_LOOK_AGAIN_S: Final = 0.05
+_LATEST_SWEEP_S: Final = 120.0
+_LATEST_WITHOUT_KAFKA_S: Final = 30.0
+_KAFKA_ANSWERS_S: Final = 2.0
+_LOOK_AGAIN_S: Final = 0.1
 _RESTS: Final = 2.0
 _MAINTAIN_EVERY_S: Final = 3_600.0
 _SUBSCRIBE_AGAIN_S: Final = 5.0
@@ -317,18 +319,27 @@ class Runtime:
     async def _until_log_is_applied(self) -> None:
         """Let what the log holds already come before a deadline that passed meanwhile.
 
-        After an outage an answer that came in time would be reminded of. Deadlines wait for this
-        30 s at most: they do not need Kafka.
+        After an outage, or while another instance is slow, an answer that came in time would be
+        reminded of. Deadlines wait for it two minutes at most, and 30 s while Kafka does not
+        answer: they do not need it.
         """
-        as_of, latest = time.time(), time.monotonic() + _LATEST_SWEEP_S
-        while not self._has_applied(as_of) and time.monotonic() < latest:
+        began, ends = time.monotonic(), None
+        while self.listens:
+            waited, longest = time.monotonic() - began, _LATEST_SWEEP_S
             self.sweeper.last_progress = time.monotonic()
+            try:
+                async with asyncio.timeout(_KAFKA_ANSWERS_S):
+                    if self.subscriptions is None:
+                        longest = _LATEST_WITHOUT_KAFKA_S
+                    else:
+                        ends = ends or await self.subscriptions.log_ends()
+                        if await self.subscriptions.have_applied(ends):
+                            return
+            except (KafkaError, OSError):
+                longest = _LATEST_WITHOUT_KAFKA_S
+            if waited > longest:
+                return
             await asyncio.sleep(_LOOK_AGAIN_S)
-
-    def _has_applied(self, as_of: float) -> bool:
-        if self.subscriptions is None:
-            return not self.listens
-        return self.subscriptions.have_applied(as_of)
 
     async def _maintain_for_ever(self) -> None:
         while True:

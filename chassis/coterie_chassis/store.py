@@ -7,6 +7,7 @@ statement each just before the commit, so state and events stand or fall togethe
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -16,6 +17,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import Column, Executable, Row, Table, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
@@ -43,6 +45,17 @@ SESSION: Final = {
     "jit": "off",
     "timezone": "UTC",
 }
+
+
+async def _connect(*arguments: Any, **options: Any) -> asyncpg.Connection[Any]:
+    """Connect. A network without a way, or a socket that is gone, is a database that is away."""
+    try:
+        connection: asyncpg.Connection[Any] = await asyncpg.connect(*arguments, **options)
+    except (ConnectionError, TimeoutError, socket.gaierror):
+        raise
+    except OSError as error:
+        raise ConnectionError(f"the database is away: {error}") from error
+    return connection
 
 
 class UnitOfWork:
@@ -191,6 +204,7 @@ class Database:
             connect_args={
                 "server_settings": {**SESSION, **apart, "application_name": f"coterie-{service}"},
                 "timeout": 10,
+                "async_creator_fn": _connect,
                 **self.tls_options,
             },
         )

@@ -72,7 +72,6 @@ class LaneLoop:
         self.since = datetime.now(UTC)
         self.last_progress = time.monotonic()
         self.halted: str | None = None
-        self._applied_as_of = 0.0
         self.kafka: AIOKafkaConsumer | None = None
         self._telemetry = Telemetry(service)
         self._largest = settings.batch_size
@@ -111,23 +110,50 @@ class LaneLoop:
         self._next.clear()
         self._draining.clear()
 
-    def polled(self, count: int) -> None:
-        """A poll that succeeded is the loop's sign of life, also when it found nothing.
-
-        What the broker had told until then is applied if it found nothing.
-        """
+    def polled(self) -> None:
+        """A poll that succeeded is the loop's sign of life, also when it found nothing."""
         self.last_progress = time.monotonic()
-        if count == 0 and self.kafka is not None:
-            heard = map(self.kafka.last_poll_timestamp, self.kafka.assignment())
-            milliseconds = min((at or 0 for at in heard), default=time.time() * 1_000)
-            self._applied_as_of = milliseconds / 1_000
 
-    def has_applied(self, as_of: float) -> bool:
-        """Whether it has applied what its partitions held at `as_of` (a `time.time()`).
+    async def log_ends(self) -> Offsets:
+        """Where the lane's topics end now, the partitions of other instances included.
 
-        A halted lane has as much as it will have.
+        Raises `KafkaError`, or waits, while the broker is away.
         """
-        return self._applied_as_of > as_of or self.halted is not None
+        kafka = self._connected()
+        ends: Offsets = await kafka.end_offsets(
+            [
+                TopicPartition(topic, number)
+                for topic in self.consumer.topics
+                for number in kafka.partitions_for_topic(topic) or ()
+            ]
+        )
+        return ends
+
+    async def has_applied(self, ends: Offsets) -> bool:
+        """Whether this instance or another of its group has applied everything before `ends`.
+
+        A halted lane has as much as it will have. Raises as `log_ends` does.
+        """
+        if self.halted is not None:
+            return True
+        kafka = self._connected()
+        mine = kafka.assignment()
+        behind = [
+            place
+            for place, end in ends.items()
+            if end > (self._next.get(place, 0) if place in mine else 0)
+        ]
+        committed = await kafka._coordinator.fetch_committed_offsets(behind)
+        behind = [p for p in behind if p not in committed or committed[p].offset < ends[p]]
+        if not behind:
+            return True
+        starts: Offsets = await kafka.beginning_offsets(behind)
+        return all(starts[place] >= ends[place] for place in behind)
+
+    def _connected(self) -> AIOKafkaConsumer:
+        if self.kafka is None:
+            raise ConnectionError(f"{self.group} is not connected")
+        return self.kafka
 
     def records_behind(self) -> int:
         """Records of the assigned partitions that are not applied, as far as the broker told."""
@@ -240,9 +266,16 @@ class Subscriptions:
         now = time.monotonic()
         return max((now - lane.last_progress for lane in self.lanes), default=0.0)
 
-    def have_applied(self, as_of: float) -> bool:
-        """Whether every lane has applied what its partitions held at `as_of`."""
-        return all(lane.has_applied(as_of) for lane in self.lanes)
+    async def log_ends(self) -> list[Offsets]:
+        """Where the topics of each lane end now. Raises `KafkaError` or waits without a broker."""
+        return [await lane.log_ends() for lane in self.lanes]
+
+    async def have_applied(self, ends: Sequence[Offsets]) -> bool:
+        """Whether every lane's group, whatever instance, has applied all before these `ends`."""
+        for lane, of_lane in zip(self.lanes, ends, strict=True):
+            if not await lane.has_applied(of_lane):
+                return False
+        return True
 
     async def _check_topics(self) -> None:
         """aiokafka would wait 40 s for each topic that is not there, and not name it."""
@@ -340,7 +373,7 @@ def _beat_on_every_poll(lane: LaneLoop, subscriber: Any) -> None:
     async def getmany(*arguments: Any, **options: Any) -> Any:
         while True:
             polled = await poll(*arguments, **options)
-            lane.polled(len(polled))
+            lane.polled()
             if polled:
                 return polled
 

@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from coterie_chassis.connections import database_tls, kafka_options, kafka_security
-from coterie_chassis.errors import ConfigurationFault
+from coterie_chassis.errors import ConfigurationFault, is_transient
 from coterie_chassis.settings import ChassisSettings, load
+from coterie_chassis.store import Database
 from coterie_recognition.settings import RecognitionSettings
 
 KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
@@ -180,3 +181,14 @@ def test_files_that_cannot_be_used_are_named(
     )
     with pytest.raises(ConfigurationFault, match=r"COTERIE_KAFKA_KEY_FILE .*text: "):
         kafka_security(load(ChassisSettings))
+
+
+async def test_a_socket_that_is_gone_is_a_database_that_is_away(tmp_path: Path) -> None:
+    database = Database(f"postgresql://nobody@/none?host={tmp_path}", service="sample")
+
+    with pytest.raises(ConnectionError, match="the database is away") as away:
+        async with database.begin():
+            pass
+    await database.close()
+
+    assert is_transient(away.value)

@@ -215,20 +215,69 @@ async def test_a_draining_lane_finishes_its_piece_and_begins_no_other(bench: Ben
     assert await bench.take(records(5)) == []
 
 
-async def test_a_lane_knows_until_when_it_has_applied_what_the_broker_told(bench: Bench) -> None:
-    told = {T: 5_000, U: 7_000}
-    bench.lane.kafka = SimpleNamespace(assignment=lambda: set(told), last_poll_timestamp=told.get)
+class Kafka:
+    """A consumer's view of its group: what is assigned here, committed by whomever, and kept."""
 
-    bench.lane.polled(3)
-    assert not bench.lane.has_applied(4.0), "three records are on their way"
-    bench.lane.polled(0)
-    assert bench.lane.has_applied(4.0)
-    assert not bench.lane.has_applied(6.0), "one partition was not heard of since"
+    def __init__(self) -> None:
+        self.mine = {T}
+        self.ends = {T: 5, U: 7}
+        self.starts = {T: 0, U: 0}
+        self.committed = {T: 5, U: 7}
+        self._coordinator = SimpleNamespace(fetch_committed_offsets=self._fetch)
+
+    def assignment(self) -> set[TopicPartition]:
+        return self.mine
+
+    async def beginning_offsets(self, places: list[TopicPartition]) -> Offsets:
+        return {place: self.starts[place] for place in places}
+
+    async def _fetch(self, places: list[TopicPartition]) -> dict[TopicPartition, Any]:
+        known = {place: self.committed[place] for place in places if place in self.committed}
+        return {place: SimpleNamespace(offset=offset) for place, offset in known.items()}
 
 
-async def test_a_partition_never_heard_of_may_hold_anything(bench: Bench) -> None:
-    bench.lane.kafka = SimpleNamespace(assignment=lambda: {T}, last_poll_timestamp=lambda _: None)
+@pytest.fixture
+def kafka(bench: Bench) -> Kafka:
+    made = Kafka()
+    bench.lane.kafka = made
+    return made
 
-    bench.lane.polled(0)
 
-    assert not bench.lane.has_applied(1.0)
+async def test_a_lane_has_applied_what_its_group_has_committed(bench: Bench, kafka: Kafka) -> None:
+    assert await bench.lane.has_applied(kafka.ends)
+
+    kafka.committed[U] = 6
+
+    assert not await bench.lane.has_applied(kafka.ends), "another instance is behind"
+
+
+async def test_a_lane_has_applied_what_it_could_not_commit(bench: Bench, kafka: Kafka) -> None:
+    del kafka.committed[T]
+    assert not await bench.lane.has_applied(kafka.ends)
+
+    await bench.take(records(5))
+    assert await bench.lane.has_applied(kafka.ends)
+
+    kafka.mine = set()
+    assert not await bench.lane.has_applied(kafka.ends), "its next owner may begin before that"
+
+
+async def test_what_is_not_kept_any_more_is_not_waited_for(bench: Bench, kafka: Kafka) -> None:
+    del kafka.committed[U]
+    assert not await bench.lane.has_applied(kafka.ends)
+
+    kafka.starts[U] = 7
+
+    assert await bench.lane.has_applied(kafka.ends)
+
+
+async def test_a_halted_lane_has_as_much_as_it_will_have(bench: Bench, kafka: Kafka) -> None:
+    kafka.committed.clear()
+    bench.lane.halted = "too many failed"
+
+    assert await bench.lane.has_applied(kafka.ends)
+
+
+async def test_a_lane_that_is_not_connected_says_so(bench: Bench) -> None:
+    with pytest.raises(ConnectionError):
+        await bench.lane.log_ends()

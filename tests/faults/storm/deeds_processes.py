@@ -15,6 +15,14 @@ __all__ = ["Crash", "Kill", "SetClock", "Stop", "Terminate"]
 _GRACE_S: Final = 20.0
 _NEVER_S: Final = 8.0
 _SKEW_S: Final = 600.0
+_DISARMED_S: Final = 0.3
+_OF_RELAYS: Final = frozenset({"relay", "published"})
+_HEARD_BY: Final = {
+    "feedback": "membership",
+    "recognition": "feedback",
+    "notifications": "feedback",
+}
+"""A service whose events the target takes."""
 
 
 class Kill(Deed):
@@ -66,26 +74,48 @@ class Stop(Deed):
 
 
 class Crash(Deed):
-    """Arms both instances, because nobody can say which of them gets there first."""
+    """Arms both instances, because nobody can say which of them gets there first.
+
+    Where the play ends before one does, what is sent again takes them there.
+    """
 
     def begin(self) -> None:
         self.point = self.fault.kind.partition(":")[2]
         self.armed = {one: one.running for one in self.arena.of(self.fault.target)}
         self.crashed: list[str] = []
+        self.helped_at: float | None = None
         for one in self.armed:
             one.order_crash(self.point, self.choice.randint(1, 3))
 
     def over(self, *, played: bool) -> bool:
-        given_up = played and time.monotonic() > self._until + _NEVER_S
-        return given_up or any(child.exit_code == CRASHED for child in self.armed.values())
+        if any(child.exit_code == CRASHED for child in self.armed.values()):
+            return True
+        now = time.monotonic()
+        if not played or now < self._until + _NEVER_S:
+            return False
+        if self.helped_at is None:
+            self.helped_at = now
+            self._help()
+        return now > self.helped_at + _NEVER_S
 
     def end(self) -> None:
         for one, child in self.armed.items():
-            if child.exit_code == CRASHED:
+            if child.alive and one.running is child:
+                one.order_crash(self.point, 0)
+        time.sleep(_DISARMED_S)
+        for one, child in self.armed.items():
+            if child.exit_code == CRASHED and one.running is child:
                 self.crashed.append(one.name)
                 one.start()
-            elif child.alive and one.running is child:
-                one.order_crash(self.point, 0)
+
+    def _help(self) -> None:
+        """Have the target consume again, one batch after the other."""
+        if self.fault.target == "membership" or self.point in _OF_RELAYS:
+            return
+        self.injected.told_again = True
+        for one in self.armed:
+            one.order_crash(self.point, 1)
+        self.arena.run(_HEARD_BY[self.fault.target], "republish")
 
     def unproven(self) -> str | None:
         return None if self.crashed else f"{self.fault.target} never reached {self.point!r}"

@@ -22,6 +22,11 @@ if (topics.length === 0) {
   process.exit(2)
 }
 
+process.stdout.on('error', (error) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit(0) // whoever reads has seen enough, as `head` does
+})
+
 const consumer = new Consumer({
   clientId: 'coterie-interop',
   groupId: options.group ?? `coterie-interop.${randomUUID()}`,

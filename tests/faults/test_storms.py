@@ -16,7 +16,7 @@ from tests.faults.storm.director import storm, undisturbed
 from tests.faults.storm.ground import Ground
 from tests.faults.storm.plan import Plan, directed
 
-pytestmark = [pytest.mark.storms, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
 STORMS: Final = (
     directed(1, ("kafka:kill", "crash:commit", "poison")),

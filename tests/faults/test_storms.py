@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
 STORMS: Final = (
     directed(1, ("kafka:kill", "crash:commit", "poison")),
-    directed(2, ("postgres:kill", "crash:relay", "parked")),
+    directed(14, ("postgres:full", "crash:relay", "parked")),
 )
 CAUGHT: Final = ("inbox-apart",)
 

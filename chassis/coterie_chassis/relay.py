@@ -230,18 +230,19 @@ class Relay:
             while not self._stopping.is_set():
                 self._check_lock()
                 self._doorbell.clear()
-                await self._serve_republish_requests(sender)
-                if not await self._drain(sender):
+                async with asyncio.TaskGroup() as both:
+                    first = both.create_task(self._next_batch(sender, except_for=[]))
+                    both.create_task(self._serve_republish_requests(sender))
+                if not await self._drain(sender, first.result()):
                     self.last_progress = time.monotonic()
                     await self._wait_for_doorbell()
         finally:
             await sender.abort()
 
-    async def _drain(self, sender: Sender) -> int:
-        """Send until the outbox is empty; packs the next rows while the last are in flight."""
+    async def _drain(self, sender: Sender, batch: _Batch) -> int:
+        """Send `batch` and on until the outbox is empty; packs the next while one is in flight."""
         sent = 0
         leaving = _Leaving(self._remove, most=self._settings.relay_batch_size)
-        batch = await self._next_batch(sender, except_for=[])
         try:
             while batch.ids and not self._stopping.is_set():
                 self._check_lock()
@@ -448,10 +449,14 @@ _OLDEST: Final = (
     "WHERE NOT id <@ CAST($1::text AS int8multirange) ORDER BY id LIMIT $2"
 )
 _TRY_LOCK: Final = "SELECT pg_try_advisory_lock($1)"
+# Commits without waiting for the disk, which commands and consumers then have to themselves: if
+# PostgreSQL crashes within the moment, the rows stand again and are sent again, as after any crash.
 _ARCHIVE: Final = (
-    "WITH sent AS (DELETE FROM outbox WHERE id = ANY(CAST($1::text AS bigint[])) RETURNING *) "
+    "WITH quietly AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)), "
+    "sent AS (DELETE FROM outbox WHERE id = ANY(CAST($1::text AS bigint[])) RETURNING *) "
     "INSERT INTO outbox_archive (id, event_id, topic, key, headers, value) "
-    "SELECT id, event_id, topic, key, headers, value FROM sent WHERE topic <> ALL($2::text[])"
+    "SELECT id, event_id, topic, key, headers, value FROM sent, quietly "
+    "WHERE topic <> ALL($2::text[])"
 )
 _ARCHIVE_PARTITIONS: Final = text(
     "SELECT child.relname AS name FROM pg_inherits "

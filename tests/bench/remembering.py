@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import text
 
-from tests.bench.consuming import Offsets, consume, produced
+from tests.bench.consuming import consume
 from tests.bench.measure import Measured, alternate, row
 from tests.bench.relaying import UNIT, drain
 from tests.bench.rig import Rig, Stage
@@ -39,8 +39,9 @@ class Laden(Stage):
                 await alone.execute(text(statement))
 
 
-async def through(stage: Stage, begin: Offsets, count: int) -> float:
+async def through(stage: Stage, count: int) -> float:
     """Events a second of the relay and then the consumer, each of which takes `count`."""
+    begin = await stage.rig.ends()
     relayed = await drain(stage, count)
     consumed = await consume(stage, begin, count)
     return 2 / (1 / relayed + 1 / consumed)
@@ -50,16 +51,16 @@ async def through(stage: Stage, begin: Offsets, count: int) -> float:
 async def history_cost(rig: Rig) -> Measured:
     """Relay and consumer with 3,000,000 rows of archive and inbox behind them over none."""
     async with rig.stage_of(Laden) as laden, rig.stage() as empty:
-        few = await produced(rig, laden, ENOUGH)
-        await through(laden, few, ENOUGH)
+        await laden.keep_outbox(ENOUGH)
+        await through(laden, ENOUGH)
         rig.say(f"putting {rig.history:,} rows into archive and inbox")
         await laden.remember(rig.history)
-        full = await produced(rig, laden, rig.events)
-        begin = await produced(rig, empty, rig.events)
+        for stage in (laden, empty):
+            await stage.keep_outbox(rig.events)
         return await alternate(
             rig,
-            lambda: through(laden, full, rig.events),
-            lambda: through(empty, begin, rig.events),
+            lambda: through(laden, rig.events),
+            lambda: through(empty, rig.events),
         )
 
 

@@ -294,7 +294,7 @@ async def test_what_is_sent_is_read_and_removed_once_a_batch(
     await relay._ensure_archive_partition()
     sent = _noted(monkeypatch)
     with statements_of(platform.database) as counter:
-        assert await relay._drain(sender) == 8 * KEYS
+        assert await _drain(relay, sender) == 8 * KEYS
     await sender.abort()
 
     batches = 8 * KEYS // BATCH
@@ -303,6 +303,10 @@ async def test_what_is_sent_is_read_and_removed_once_a_batch(
     assert 1 <= len(sent["execute"]) <= batches, "one takes all that wait"
     assert all("DELETE" in statement for statement in sent["execute"])
     assert await platform.archived() == 8 * KEYS
+
+
+async def _drain(relay: Relay, sender: Sender) -> int:
+    return await relay._drain(sender, await relay._next_batch(sender, except_for=[]))
 
 
 def _noted(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
@@ -356,9 +360,9 @@ async def test_a_removal_that_fails_is_told_and_its_rows_stay(
     with monkeypatch.context() as broken:
         broken.setattr(Relay, "_remove", failing)
         with pytest.raises(ConnectionResetError):
-            await relay._drain(sender)
+            await _drain(relay, sender)
     assert not await _none_waits(platform)
-    assert await relay._drain(sender) == 8 * KEYS
+    assert await _drain(relay, sender) == 8 * KEYS
     await sender.abort()
 
     assert await platform.archived() == 8 * KEYS

@@ -7,6 +7,7 @@ bring it to light.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import ContextVar
@@ -26,14 +27,24 @@ from coterie_recognition.store import rows as recognised
 
 __all__ = ["VARIANTS", "Variant"]
 
+_LATE_S: Final = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """`faults` are the kinds of a directed storm that is expected to reveal it."""
+    """`faults` are the kinds of a directed storm that is expected to reveal it.
+
+    `shows` are the checks that notice it: whatever else is found does not count as caught.
+    """
 
     broken: str
     faults: tuple[str, ...]
     apply: Callable[[], None]
+    shows: tuple[str, ...]
+
+    def noticed(self, violations: Sequence[str]) -> list[str]:
+        """Those of `violations` that this is known by."""
+        return [one for one in violations if one.startswith(self.shows)]
 
 
 def _commit_offsets_first() -> None:
@@ -54,6 +65,14 @@ def _delete_by_bound() -> None:
     )
     assert bound != exact
     vars(relay)["_ARCHIVE"] = bound
+    flush = UnitOfWork.flush
+
+    async def committed_late(self: UnitOfWork) -> bool:
+        published = await flush(self)
+        await asyncio.sleep(random.random() * _LATE_S if published else 0)
+        return published
+
+    UnitOfWork.flush = committed_late  # type: ignore[method-assign] # breaking it is the point
 
 
 def _without_inbox() -> None:
@@ -137,28 +156,46 @@ def _look_at_budgets_before_the_lock() -> None:
     vars(desks)["_load_rules"] = loading
 
 
+_AS_UNDISTURBED: Final = "as undisturbed"
+_SENT: Final = "what was written was sent"
+_REFUSED: Final = "it settled: not so: Unreachable: recognition answers 500"
+"""PostgreSQL refuses to overdraw a budget, which is then a defect of whoever tried."""
 VARIANTS: Final[dict[str, Variant]] = {
     "offsets-first": Variant(
         "offsets are committed before the database",
         ("crash:commit", "crash:commit"),
         _commit_offsets_first,
+        ("what was sent is kept", _AS_UNDISTURBED),
     ),
     "delete-by-bound": Variant(
-        "sent rows are deleted by id <= max", ("postgres:slow",), _delete_by_bound
+        "sent rows are deleted by id <= max, and commits overtake", (), _delete_by_bound, (_SENT,)
     ),
-    "no-inbox": Variant("there is no inbox", ("rewind",), _without_inbox),
+    "no-inbox": Variant(
+        "there is no inbox", ("rewind",), _without_inbox, ("each event is applied once",)
+    ),
     "inbox-apart": Variant(
         "the inbox is written in a second transaction",
         ("crash:commit", "crash:commit"),
         _inbox_apart,
+        ("what was received took effect", _AS_UNDISTURBED),
     ),
-    "two-leaders": Variant("two relays lead", (), _two_leaders),
-    "no-parking": Variant("parking is ignored", ("parked",), _without_parking),
-    "skipped-poison": Variant("poison is skipped", ("poison",), _skip_poison),
-    "no-backoff": Variant("redelivery does not back off", ("postgres:kill",), _without_backoff),
-    "no-tombstones": Variant("tombstones are dropped", (), _drop_tombstones),
+    "two-leaders": Variant("two relays lead", (), _two_leaders, ("nothing is sent twice",)),
+    "no-parking": Variant(
+        "parking is ignored", ("parked",), _without_parking, ("a parked key waits",)
+    ),
+    "skipped-poison": Variant("poison is skipped", ("poison",), _skip_poison, ("poison is kept",)),
+    "no-backoff": Variant(
+        "redelivery does not back off",
+        ("postgres:kill",),
+        _without_backoff,
+        ("redelivery backs off",),
+    ),
+    "no-tombstones": Variant("tombstones are dropped", (), _drop_tombstones, (_SENT,)),
     "budget-before-lock": Variant(
-        "the budget is looked at before the lock", (), _look_at_budgets_before_the_lock
+        "the budget is looked at before the lock",
+        (),
+        _look_at_budgets_before_the_lock,
+        ("the audit is clean", _REFUSED),
     ),
 }
 """By name, in the order in which the selftest tries them."""

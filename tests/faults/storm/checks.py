@@ -24,7 +24,7 @@ from tests.faults.storm.journal import Journals
 from tests.faults.storm.plan import Plan
 from tests.faults.storm.records import Injected
 
-__all__ = ["Seen", "seen_in", "violations_of"]
+__all__ = ["Seen", "moved_in", "seen_in", "violations_of"]
 
 _WINDOW_S: Final = 5.0
 _TRIES_IN_WINDOW: Final = 30
@@ -63,6 +63,18 @@ async def seen_in(
     services = {service: await _service(arena, service) for service in SERVICES}
     codes = await _codes(arena)
     return Seen(plan, log, injected, services, arena.journals, given, codes)
+
+
+async def moved_in(arena: Arena) -> list[tuple[int, int, int]]:
+    """Of each service: events written and received so far, and those that wait to be sent."""
+    counts: list[tuple[int, int, int]] = []
+    for service in SERVICES:
+        database = await asyncpg.connect(arena.server.admin_url, database=f"coterie_{service}")
+        try:
+            counts.append(tuple(await database.fetchrow(_MOVED)))
+        finally:
+            await database.close()
+    return counts
 
 
 async def _codes(arena: Arena) -> list[Any]:
@@ -261,6 +273,10 @@ _CHECKS: Final = (
     _redelivery_backs_off,
 )
 _CODES: Final = "SELECT reward_id, code_id FROM gift_code WHERE reward_id IS NOT NULL"
+_MOVED: Final = """
+SELECT (SELECT count(*) FROM storm.written), (SELECT count(*) FROM storm.received),
+    (SELECT count(*) FROM outbox)
+"""
 _HANDLED: Final = """
 SELECT lane, event_id, subject, topic, redriven, began FROM storm.handled
 ORDER BY pg_xact_commit_timestamp(xmin), place

@@ -325,18 +325,15 @@ class Runtime:
         """
         began, ends = time.monotonic(), None
         while self.listens:
-            waited, longest = time.monotonic() - began, _LATEST_SWEEP_S
+            waited, longest = time.monotonic() - began, _LATEST_WITHOUT_KAFKA_S
             self.sweeper.last_progress = time.monotonic()
-            try:
+            with contextlib.suppress(KafkaError, OSError):
                 async with asyncio.timeout(_KAFKA_ANSWERS_S):
-                    if self.subscriptions is None:
-                        longest = _LATEST_WITHOUT_KAFKA_S
-                    else:
+                    if self.subscriptions is not None:
                         ends = ends or await self.subscriptions.log_ends()
                         if await self.subscriptions.have_applied(ends):
                             return
-            except (KafkaError, OSError):
-                longest = _LATEST_WITHOUT_KAFKA_S
+                        longest = _LATEST_SWEEP_S
             if waited > longest:
                 return
             await asyncio.sleep(_LOOK_AGAIN_S)

@@ -7,7 +7,6 @@ statement each just before the commit, so state and events stand or fall togethe
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -27,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from coterie_chassis import outbox, tables
 from coterie_chassis.decisions import Cause, Draft, Refusal
-from coterie_chassis.errors import CommitUncertain, is_lost_connection
+from coterie_chassis.errors import CommitUncertain, is_lost_connection, is_transient
 from coterie_chassis.hot import Hot, run_hot
 
 __all__ = ["SESSION", "Database", "SilentUnitOfWork", "UnitOfWork", "bulk_insert", "bulk_upsert"]
@@ -51,9 +50,9 @@ async def _connect(*arguments: Any, **options: Any) -> asyncpg.Connection[Any]:
     """Connect. A network without a way, or a socket that is gone, is a database that is away."""
     try:
         connection: asyncpg.Connection[Any] = await asyncpg.connect(*arguments, **options)
-    except (ConnectionError, TimeoutError, socket.gaierror):
-        raise
     except OSError as error:
+        if is_transient(error):
+            raise
         raise ConnectionError(f"the database is away: {error}") from error
     return connection
 

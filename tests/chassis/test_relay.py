@@ -287,10 +287,7 @@ async def test_what_is_sent_is_read_and_removed_once_a_batch(
 ) -> None:
     keys = {uuid4() for _ in range(KEYS)}
     await publish(platform, keys, range(1, 9))
-    relay = Relay(platform.database, platform.settings)
-    sender = Sender(platform.settings.kafka_bootstrap, client_id="test")
-    await sender.start()
-    relay._proven_at = time.monotonic()
+    relay, sender = await _ready(platform)
     await relay._ensure_archive_partition()
     sent = _noted(monkeypatch)
     with statements_of(platform.database) as counter:
@@ -303,6 +300,15 @@ async def test_what_is_sent_is_read_and_removed_once_a_batch(
     assert 1 <= len(sent["execute"]) <= batches, "one takes all that wait"
     assert all("DELETE" in statement for statement in sent["execute"])
     assert await platform.archived() == 8 * KEYS
+
+
+async def _ready(platform: Platform) -> tuple[Relay, Sender]:
+    """A relay that believes to lead, and its sender."""
+    relay = Relay(platform.database, platform.settings)
+    sender = Sender(platform.settings.kafka_bootstrap, client_id="test")
+    await sender.start()
+    relay._proven_at = time.monotonic()
+    return relay, sender
 
 
 async def _drain(relay: Relay, sender: Sender) -> int:
@@ -349,10 +355,7 @@ async def test_a_removal_that_fails_is_told_and_its_rows_stay(
 ) -> None:
     keys = {uuid4() for _ in range(KEYS)}
     await publish(platform, keys, range(1, 9))
-    relay = Relay(platform.database, platform.settings)
-    sender = Sender(platform.settings.kafka_bootstrap, client_id="test")
-    await sender.start()
-    relay._proven_at = time.monotonic()
+    relay, sender = await _ready(platform)
 
     async def failing(_: Relay, ids: object) -> None:
         raise ConnectionResetError

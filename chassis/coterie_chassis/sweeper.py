@@ -221,13 +221,22 @@ FROM taken LEFT JOIN community_clock AS clock USING (community_id)
 ORDER BY due_at, kind, aggregate_id
 """
 
+_ON_THE_WALL: Final = """
+        FROM deadline AS d LEFT JOIN community_clock AS c USING (community_id)
+        WHERE c.mode IS DISTINCT FROM 'driven' AND d.kind = ANY(CAST(:kinds AS text[]))
+            AND d.due_at <= """
+_ON_A_DRIVEN_CLOCK: Final = """
+    FROM community_clock AS c
+    WHERE c.mode = 'driven' AND EXISTS (
+        SELECT FROM deadline AS d WHERE d.community_id = c.community_id AND d.due_at <= c.now
+            AND d.kind = ANY(CAST(:kinds AS text[]))
+    )
+"""
+
 _DUE: Final = text(
     _TAKE.format(
-        due="""
-        SELECT d.kind, d.aggregate_id FROM deadline AS d
-        LEFT JOIN community_clock AS c USING (community_id)
-        WHERE d.due_at <= :at AND c.mode IS DISTINCT FROM 'driven'
-            AND d.kind = ANY(CAST(:kinds AS text[]))
+        due=f"""
+        SELECT d.kind, d.aggregate_id {_ON_THE_WALL} :at
         ORDER BY d.due_at LIMIT :limit FOR UPDATE OF d SKIP LOCKED"""
     )
 )
@@ -243,27 +252,11 @@ _NEXT: Final = text(
 )
 
 _DRIVEN: Final = text(
-    """
-    SELECT c.community_id, c.now FROM community_clock AS c
-    WHERE c.mode = 'driven' AND EXISTS (
-        SELECT FROM deadline AS d WHERE d.community_id = c.community_id AND d.due_at <= c.now
-            AND d.kind = ANY(CAST(:kinds AS text[]))
-    )
-    LIMIT 1 FOR UPDATE SKIP LOCKED
-    """
+    f"SELECT c.community_id, c.now {_ON_A_DRIVEN_CLOCK} LIMIT 1 FOR UPDATE SKIP LOCKED"
 )
 
 _ANY_DUE: Final = text(
-    """
-    SELECT EXISTS (
-        SELECT FROM deadline AS d LEFT JOIN community_clock AS c USING (community_id)
-        WHERE d.due_at <= now() AND c.mode IS DISTINCT FROM 'driven'
-            AND d.kind = ANY(CAST(:kinds AS text[]))
-    ) OR EXISTS (
-        SELECT FROM community_clock AS c JOIN deadline AS d USING (community_id)
-        WHERE c.mode = 'driven' AND d.due_at <= c.now AND d.kind = ANY(CAST(:kinds AS text[]))
-    )
-    """
+    f"SELECT EXISTS (SELECT {_ON_THE_WALL} now()) OR EXISTS (SELECT {_ON_A_DRIVEN_CLOCK})"
 )
 
 _SET_ASIDE: Final = text(

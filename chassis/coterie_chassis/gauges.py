@@ -59,7 +59,7 @@ async def counts(database: Database) -> Counts:
         deadlines = (await uow.execute(_DEADLINES)).scalar_one()
     age = 0.0
     if outbox.headers is not None:
-        recorded = dict(headers_of(outbox.headers))["ce_recordedtime"].decode()
+        recorded = dict(headers_of(outbox.headers, outbox.key))["ce_recordedtime"].decode()
         age = (uow.now - datetime.fromisoformat(recorded)).total_seconds()
     return Counts(
         depth=outbox.depth,
@@ -110,10 +110,12 @@ async def _look_at_backlog(measured: Telemetry, database: Database) -> None:
 
 _OUTBOX: Final = text(
     "SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT :deepest) AS counted) AS depth, "
-    "(SELECT headers FROM outbox ORDER BY id LIMIT 1) AS headers, "
+    "oldest.key, oldest.headers, "
     "EXISTS (SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
     "WHERE datname = current_database() AND locktype = 'advisory' AND objid = :lock "
-    "AND objsubid = 1 AND granted) AS led"
+    "AND objsubid = 1 AND granted) AS led "
+    "FROM (VALUES (1)) AS always LEFT JOIN LATERAL "
+    "(SELECT key, headers FROM outbox ORDER BY id LIMIT 1) AS oldest ON true"
 )
 _LETTERS: Final = text(
     "SELECT lane, count(*) AS open, count(DISTINCT subject) AS keys "

@@ -4,8 +4,11 @@ An oversize event fails the command that makes it and never reaches the relay. R
 aggregate are written under that aggregate's row lock, so their ids follow its commit order.
 
 Headers are kept as one string of bytes, because the relay reads them for every row that it sends:
-their names, which vary little and are taken apart once, then their values, all joined by zero
-bytes. No value holds one.
+their shape, which varies little and is taken apart once, then their values, all joined by zero
+bytes. No value holds one. A shape is a letter for each header, and what is the same in every event
+or repeats the record's key is in the letter and not among the values: a row is written twice and
+read once before it is gone, so a quarter less of it is a quarter less work. Where a header has no
+letter the shape spells every name.
 """
 
 from __future__ import annotations
@@ -15,12 +18,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from coterie_chassis.decisions import Cause, Draft, Refusal, event_id
 from coterie_chassis.telemetry import traceparent_for
-from coterie_contracts.envelope import Event, Message, encode
+from coterie_contracts.envelope import REPLAY_HEADER, Event, Message, encode
 
 if TYPE_CHECKING:
     from coterie_chassis.store import UnitOfWork
@@ -37,6 +41,7 @@ __all__ = [
 
 MAX_RECORD_BYTES: Final = 900_000
 _SEPARATOR: Final = b"\0"
+_LETTERED: Final = ":"  # begins the name of no header
 _SHAPES: Final = 1_024
 
 Headers = Sequence[tuple[str, bytes]]
@@ -75,7 +80,7 @@ def row_of(draft: Draft, cause: Cause, *, service: str, now: datetime) -> dict[s
         traceparent=traceparent_for(cause.traceparent),
     )
     message = encode(event, tombstone=draft.tombstone)
-    headers = stored_headers(message.headers)
+    headers = stored_headers(message.headers, message.key)
     size = len(message.value or b"") + len(headers)
     if size > MAX_RECORD_BYTES:
         raise Refusal(
@@ -94,27 +99,48 @@ def row_of(draft: Draft, cause: Cause, *, service: str, now: datetime) -> dict[s
 
 def message_of(topic: str, key: bytes, headers: bytes, value: bytes | None) -> Message:
     """The record that an outbox or archive row stands for."""
-    return Message(topic, key, tuple(headers_of(headers)), value)
+    return Message(topic, key, tuple(headers_of(headers, key)), value)
 
 
-def stored_headers(headers: Headers) -> bytes:
-    """Headers as a row keeps them. Raises `ValueError` for one that holds a zero byte."""
-    names = " ".join([name for name, _ in headers]).encode()
-    stored = _SEPARATOR.join([names, *[value for _, value in headers]])
-    if stored.count(_SEPARATOR) != len(headers):
+def stored_headers(headers: Headers, key: bytes) -> bytes:
+    """Headers of a record as a row keeps them. Raises `ValueError` for one with a zero byte."""
+    letters, values = "", []
+    for name, value in headers:
+        if letter := _LETTER_OF.get((name, None if value == key else value)):
+            letters += letter
+        elif letter := _LETTER_OF.get((name, ...)):
+            letters += letter
+            values.append(value)
+        else:
+            return _joined(" ".join([name for name, _ in headers]), [v for _, v in headers])
+    return _joined(_LETTERED + letters, values)
+
+
+def _joined(shape: str, values: Sequence[bytes]) -> bytes:
+    stored = _SEPARATOR.join([shape.encode(), *values])
+    if stored.count(_SEPARATOR) != len(values):
         raise ValueError("a header holds a zero byte")
     return stored
 
 
-def headers_of(stored: bytes) -> list[tuple[str, bytes]]:
-    """What `stored_headers` keeps."""
-    names, *values = stored.split(_SEPARATOR)
-    return list(zip(_names_of(names), values, strict=True))
+def headers_of(stored: bytes, key: bytes) -> list[tuple[str, bytes]]:
+    """What `stored_headers` keeps of a record with this key."""
+    values = stored.split(_SEPARATOR)
+    names, implied = _taken_apart(values.pop(0))
+    for place, value in implied:
+        values.insert(place, key if value is None else value)
+    return list(zip(names, values, strict=True))
 
 
 @lru_cache(maxsize=_SHAPES)
-def _names_of(joined: bytes) -> tuple[str, ...]:
-    return tuple(joined.decode().split())
+def _taken_apart(shape: bytes) -> tuple[Sequence[str], Sequence[tuple[int, bytes | None]]]:
+    """Names, and which of their values, by their place, are not stored; None stands for the key."""
+    text = shape.decode()
+    if not text.startswith(_LETTERED):
+        return text.split(), ()
+    known = [_LETTERS[letter] for letter in text.removeprefix(_LETTERED)]
+    implied = [(n, value) for n, (_, value) in enumerate(known) if value is not ...]
+    return [name for name, _ in known], implied
 
 
 def dump_json(value: Any) -> str:
@@ -128,3 +154,28 @@ def _plain(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     raise TypeError(f"no JSON for {type(value).__name__}")
+
+
+# Rows that are stored already name headers by these letters: add to them, change none. A value is
+# the header's own with each row (`...`), the record's key (None), or always this one.
+_LETTERS: Final[dict[str, tuple[str, bytes | EllipsisType | None]]] = {
+    "C": ("content-type", b"application/json"),
+    "V": ("ce_specversion", b"1.0"),
+    "S": ("ce_subject", None),
+    "P": ("ce_partitionkey", None),
+    "i": ("ce_id", ...),
+    "o": ("ce_source", ...),
+    "t": ("ce_type", ...),
+    "h": ("ce_time", ...),
+    "b": ("ce_brandid", ...),
+    "c": ("ce_communityid", ...),
+    "a": ("ce_actor", ...),
+    "u": ("ce_causationid", ...),
+    "r": ("ce_correlationid", ...),
+    "w": ("ce_recordedtime", ...),
+    "q": ("ce_sequence", ...),
+    "k": ("ce_clock", ...),
+    "e": ("traceparent", ...),
+    "y": (REPLAY_HEADER, ...),
+}
+_LETTER_OF: Final = {header: letter for letter, header in _LETTERS.items()}

@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 __all__ = ["LEADER", "Relay"]
 
 _Row = Row[int, str, bytes, bytes, bytes | None]
-_Stored = tuple[str, bytes, bytes, bytes | None]
 _log = logging.getLogger(__name__)
 LEADER: Final = 7_203_553
 _CHANNEL: Final = "coterie_outbox"
@@ -66,31 +65,33 @@ class LostLeadership(Exception):
 
 
 class _Batch(NamedTuple):
-    """Rows that are read and packed, to be sent at once."""
+    """Rows that are read and packed, to be sent at once; `ranges` are their ids as text."""
 
     ids: list[int]
+    ranges: str
     packed: Packed
 
 
 class _Leaving:
-    """Acknowledged rows on their way out; one statement at a time takes all that wait."""
+    """Acknowledged batches on their way out; one statement at a time takes all that wait."""
 
     def __init__(self, remove: Callable[[Sequence[int]], Awaitable[None]], most: int) -> None:
         self._remove = remove
         self._most = most
-        self._waiting: list[int] = []
-        self._removing: list[int] = []
+        self._waiting: list[_Batch] = []
+        self._removing: list[_Batch] = []
         self._task: asyncio.Task[None] | None = None
 
     @property
-    def ids(self) -> list[int]:
+    def ranges(self) -> list[str]:
         """What may still be in the table."""
-        return self._removing + self._waiting
+        return [batch.ranges for batch in self._removing + self._waiting]
 
-    async def add(self, ids: Sequence[int]) -> None:
-        """Have `ids` removed, waiting where too many are; raises what has failed meanwhile."""
-        self._waiting += ids
-        if self._task is None or self._task.done() or len(self._waiting) > self._most:
+    async def add(self, batch: _Batch) -> None:
+        """Have `batch` removed, waiting where too much is; raises what has failed meanwhile."""
+        self._waiting.append(batch)
+        waiting = sum([len(batch.ids) for batch in self._waiting])
+        if self._task is None or self._task.done() or waiting > self._most:
             await self.done()
             self._task = asyncio.create_task(self._go_on())
 
@@ -102,7 +103,7 @@ class _Leaving:
     async def _go_on(self) -> None:
         while self._waiting:
             self._removing, self._waiting = self._waiting, []
-            await self._remove(self._removing)
+            await self._remove([id_ for batch in self._removing for id_ in batch.ids])
             self._removing = []
 
 
@@ -248,13 +249,14 @@ class Relay:
                 self._check_lock()
                 sending = asyncio.create_task(self._send(sender, batch.packed))
                 try:
-                    following = await self._next_batch(sender, except_for=leaving.ids + batch.ids)
+                    in_flight = [*leaving.ranges, batch.ranges]
+                    following = await self._next_batch(sender, except_for=in_flight)
                     await sending
                 except BaseException:
                     sending.cancel()
                     await asyncio.wait({sending})
                     raise
-                await leaving.add(batch.ids)
+                await leaving.add(batch)
                 sent += len(batch.ids)
                 self.last_progress = time.monotonic()
                 batch = following
@@ -262,16 +264,17 @@ class Relay:
             await leaving.done()
         return sent
 
-    async def _next_batch(self, sender: Sender, *, except_for: list[int]) -> _Batch:
+    async def _next_batch(self, sender: Sender, *, except_for: Sequence[str]) -> _Batch:
         rows = await self._fetch(except_for=except_for)
-        packed = await _pack(sender, (row[1:] for row in rows))
-        return _Batch([row[0] for row in rows], packed)
+        ids = [row[0] for row in rows]
+        return _Batch(ids, _ranges(ids), await _pack(sender, rows))
 
-    async def _fetch(self, *, except_for: list[int]) -> Sequence[_Row]:
+    async def _fetch(self, *, except_for: Sequence[str]) -> Sequence[_Row]:
         """The oldest rows but those in flight, named one by one: a bound would skip some."""
+        in_flight = f"{{{','.join(except_for)}}}"
         async with self._driver() as driver:
             rows: Sequence[_Row] = await driver.fetch(
-                _OLDEST, _ranges(except_for), self._settings.relay_batch_size
+                _OLDEST, in_flight, self._settings.relay_batch_size
             )
             return rows
 
@@ -324,7 +327,7 @@ class Relay:
             if not rows:
                 break
             self._check_lock()
-            await self._send(sender, await _pack(sender, (row[1:] for row in rows)))
+            await self._send(sender, await _pack(sender, rows))
             self.last_progress = time.monotonic()
             after, sent = rows[-1].id, sent + len(rows)
         for state in self._current_state:
@@ -346,8 +349,13 @@ class Relay:
             if not page:
                 return sent
             self._check_lock()
-            stored = ((row["topic"], row["key"], row["headers"], row["value"]) for row in rows)
-            await self._send(sender, await _pack(sender, stored))
+            await self._send(
+                sender,
+                await sender.pack(
+                    (r["topic"], r["key"], headers_of(r["headers"], r["key"]), r["value"])
+                    for r in rows
+                ),
+            )
             self.last_progress = time.monotonic()
             after, sent = page[-1][1].subject, sent + len(page)
 
@@ -416,21 +424,21 @@ class Relay:
                 await self._stopping.wait()
 
 
-async def _pack(sender: Sender, stored: Iterable[_Stored]) -> Packed:
+async def _pack(sender: Sender, rows: Iterable[_Row]) -> Packed:
     return await sender.pack(
-        (topic, key, headers_of(headers), value) for topic, key, headers, value in stored
+        (topic, key, headers_of(headers, key), value) for _, topic, key, headers, value in rows
     )
 
 
 def _ranges(ids: Iterable[int]) -> str:
-    """Exactly these ids as a multirange: one that was not read, in a gap, is in none of it."""
+    """Exactly these ids as ranges: one that was not read, in a gap, is in none of them."""
     spans: list[tuple[int, int]] = []
-    for id_ in sorted(ids):
+    for id_ in ids:
         if spans and spans[-1][1] + 1 == id_:
             spans[-1] = (spans[-1][0], id_)
         else:
             spans.append((id_, id_))
-    return "{" + ",".join([f"[{first},{last}]" for first, last in spans]) + "}"
+    return ",".join([f"[{first},{last}]" for first, last in spans])
 
 
 def _listed(ids: Iterable[int]) -> str:
@@ -442,11 +450,12 @@ def _libpq(database: Database) -> str:
     return url.render_as_string(hide_password=False)
 
 
-# Ids go as text, which PostgreSQL reads ten times as fast as the driver encodes an array. Rows are
-# read by the driver itself: of what a row costs here, a result of SQLAlchemy's was a fifth.
+# Ids go as text, which PostgreSQL reads ten times as fast as the driver encodes an array; as a
+# subquery it is read once and not again for every row. Rows are read by the driver itself: of what
+# a row costs here, a result of SQLAlchemy's was a fifth.
 _OLDEST: Final = (
     "SELECT id, topic, key, headers, value FROM outbox "
-    "WHERE NOT id <@ CAST($1::text AS int8multirange) ORDER BY id LIMIT $2"
+    "WHERE NOT id <@ (SELECT CAST($1::text AS int8multirange)) ORDER BY id LIMIT $2"
 )
 _TRY_LOCK: Final = "SELECT pg_try_advisory_lock($1)"
 # Commits without waiting for the disk, which commands and consumers then have to themselves: if

@@ -60,7 +60,7 @@ class ChassisSettings(BaseSettings):
     batch_wait_ms: Annotated[int, Field(ge=1, le=5_000)] = 50
     kafka_fetch_max_wait_ms: Annotated[int, Field(ge=1, le=5_000)] = 100
     kafka_session_timeout_ms: Annotated[int, Field(ge=1_000, le=300_000)] = 10_000
-    relay_batch_size: Annotated[int, Field(ge=1, le=10_000)] = 4_000
+    relay_batch_size: Annotated[int, Field(ge=1, le=10_000)] = 3_200
     relay_poll_ms: Annotated[int, Field(ge=10, le=10_000)] = 250
     archive_retention_days: Annotated[
         int, Field(ge=0, description="days that sent events stay for a refill; 0 keeps all")

@@ -42,6 +42,7 @@ SESSION: Final = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "10000",
     "jit": "off",
+    "work_mem": "16MB",
     "timezone": "UTC",
 }
 

@@ -59,6 +59,8 @@ async def measure(rig: Rig, names: list[str], console: Console) -> list[Result]:
     """Every named row, one after the other."""
     await create_topics(rig.bootstrap, partitions=PARTITIONS)
     settle_memory()
+    rig.say = lambda what: console.print(f"[dim]{what}[/]")
+    await relaying.warm(rig)
     results = []
     for name in names:
         rig.say = lambda what, name=name: console.print(f"[dim]{name}: {what}[/]")

@@ -16,9 +16,10 @@ from coterie_contracts.envelope import Message
 from tests.bench.measure import Measured, Stopwatch, alternate, row
 from tests.bench.rig import Rig, Stage
 
-__all__ = ["drain", "leading"]
+__all__ = ["drain", "leading", "warm"]
 
 UNIT = "events/s"
+_WARM_ROUNDS = 8
 
 
 class WithoutArchive(Relay):
@@ -90,6 +91,15 @@ async def send_batches(producer: AIOKafkaProducer, by_partition: dict[int, list[
                 futures.append(await producer.send_batch(batch, topic, partition=partition))
     await asyncio.gather(*futures)
     return sum(map(len, by_partition.values())) / watch.seconds
+
+
+async def warm(rig: Rig) -> None:
+    """Let a broker that has just started compile what it runs: it takes a core for seconds."""
+    async with rig.stage() as stage:
+        await stage.keep_outbox(rig.events)
+        for number in range(_WARM_ROUNDS):
+            rig.say(f"warming the broker, {number + 1} of {_WARM_ROUNDS}")
+            await drain(stage, rig.events)
 
 
 @row(UNIT, at_least=1.2)

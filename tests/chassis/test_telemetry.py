@@ -229,9 +229,9 @@ async def test_outbox_depth_and_age_are_those_of_what_waits(
     async with h.database.begin() as uow:
         oldest = (await uow.rows(select(outbox).order_by(outbox.c.id).limit(1)))[0]
         an_hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat().encode()
-        headers = {**dict(headers_of(oldest.headers)), "ce_recordedtime": an_hour_ago}
+        headers = {**dict(headers_of(oldest.headers, oldest.key)), "ce_recordedtime": an_hour_ago}
         aged = outbox.update().where(outbox.c.id == oldest.id)
-        await uow.execute(aged.values(headers=stored_headers(list(headers.items()))))
+        await uow.execute(aged.values(headers=stored_headers(list(headers.items()), oldest.key)))
 
     with h.statements() as counter:
         await gauges.look(Telemetry("aged"), h.database, h.runtime.relay, None)

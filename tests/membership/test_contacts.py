@@ -26,7 +26,7 @@ async def tell(h: Harness) -> dict[UUID, Event[MemberContact] | None]:
                 return found
             for cause, draft in page:
                 row = row_of(draft, cause, service="membership", now=uow.now)
-                headers = headers_of(row["headers"])
+                headers = headers_of(row["headers"], row["key"])
                 assert draft.subject not in found, "pages do not overlap"
                 found[draft.subject] = (
                     None if row["value"] is None else decode(row["topic"], headers, row["value"])  # type: ignore[assignment]

@@ -58,6 +58,7 @@ _ANSWER_S: Final = 5.0
 _SEND_TIMEOUT_S: Final = 30.0
 _RING_EVERY_S: Final = 0.005
 _PAUSE_S: Final = 0.5
+_GIVE_WAY_S: Final = 0.002  # to those who wait for what was sent
 
 
 class LostLeadership(Exception):
@@ -70,6 +71,9 @@ class _Batch(NamedTuple):
     ids: list[int]
     ranges: str
     packed: Packed
+
+
+_NOTHING: Final = _Batch([], "", Packed([], 0))
 
 
 class _Leaving:
@@ -95,12 +99,18 @@ class _Leaving:
             await self.done()
             self._task = asyncio.create_task(self._go_on())
 
+    def check(self) -> None:
+        """Raise what has failed, if anything has."""
+        if self._task is not None and self._task.done():
+            self._task.result()
+
     async def done(self) -> None:
         """Return when nothing is under way. Raises what failed."""
         if self._task is not None:
             await self._task
 
     async def _go_on(self) -> None:
+        await asyncio.sleep(_GIVE_WAY_S)
         while self._waiting:
             self._removing, self._waiting = self._waiting, []
             await self._remove([id_ for batch in self._removing for id_ in batch.ids])
@@ -228,41 +238,53 @@ class Relay:
             if self._refill:
                 await self.republish(sender, since=None)
                 self._refill = False
-            while not self._stopping.is_set():
-                self._check_lock()
-                self._doorbell.clear()
-                async with asyncio.TaskGroup() as both:
-                    first = both.create_task(self._next_batch(sender, except_for=[]))
-                    both.create_task(self._serve_republish_requests(sender))
-                if not await self._drain(sender, first.result()):
-                    self.last_progress = time.monotonic()
-                    await self._wait_for_doorbell()
+            async with self._leaving() as leaving:
+                while not self._stopping.is_set():
+                    await self._send_what_waits(sender, leaving)
         finally:
             await sender.abort()
 
-    async def _drain(self, sender: Sender, batch: _Batch) -> int:
-        """Send `batch` and on until the outbox is empty; packs the next while one is in flight."""
-        sent = 0
+    @asynccontextmanager
+    async def _leaving(self) -> AsyncIterator[_Leaving]:
         leaving = _Leaving(self._remove, most=self._settings.relay_batch_size)
         try:
-            while batch.ids and not self._stopping.is_set():
-                self._check_lock()
-                sending = asyncio.create_task(self._send(sender, batch.packed))
-                try:
-                    in_flight = [*leaving.ranges, batch.ranges]
-                    following = await self._next_batch(sender, except_for=in_flight)
-                    await sending
-                except BaseException:
-                    sending.cancel()
-                    await asyncio.wait({sending})
-                    raise
-                await leaving.add(batch)
-                sent += len(batch.ids)
-                self.last_progress = time.monotonic()
-                batch = following
+            yield leaving
         finally:
             await leaving.done()
-        return sent
+
+    async def _send_what_waits(self, sender: Sender, leaving: _Leaving) -> None:
+        """What was asked to be sent again, then the outbox; wait until there may be more."""
+        self._check_lock()
+        leaving.check()
+        async with asyncio.TaskGroup() as both:
+            first = both.create_task(self._next_batch(sender, except_for=leaving.ranges))
+            both.create_task(self._serve_republish_requests(sender))
+        await self._drain(sender, first.result(), leaving)
+        self.last_progress = time.monotonic()
+        if not self._stopping.is_set():
+            await self._wait_for_doorbell()
+
+    async def _drain(self, sender: Sender, batch: _Batch, leaving: _Leaving) -> None:
+        """Send `batch` and on until the outbox is empty; packs the next while one is in flight.
+
+        After a batch that was not full there is more only if the doorbell has rung since.
+        """
+        while batch.ids and not self._stopping.is_set():
+            self._check_lock()
+            sending = asyncio.create_task(self._send(sender, batch.packed))
+            try:
+                following = _NOTHING
+                if len(batch.ids) == self._settings.relay_batch_size or self._doorbell.is_set():
+                    in_flight = [*leaving.ranges, batch.ranges]
+                    following = await self._next_batch(sender, except_for=in_flight)
+                await sending
+            except BaseException:
+                sending.cancel()
+                await asyncio.wait({sending})
+                raise
+            await leaving.add(batch)
+            self.last_progress = time.monotonic()
+            batch = following
 
     async def _next_batch(self, sender: Sender, *, except_for: Sequence[str]) -> _Batch:
         rows = await self._fetch(except_for=except_for)
@@ -271,6 +293,7 @@ class Relay:
 
     async def _fetch(self, *, except_for: Sequence[str]) -> Sequence[_Row]:
         """The oldest rows but those in flight, named one by one: a bound would skip some."""
+        self._doorbell.clear()
         in_flight = f"{{{','.join(except_for)}}}"
         async with self._driver() as driver:
             rows: Sequence[_Row] = await driver.fetch(

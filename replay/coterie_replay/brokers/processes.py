@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ __all__ = ["Child", "LocalFault", "free_port", "port_is_free", "start", "wait_un
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 _POLL_S: Final = 0.05
+_PORTS: Final = range(15_000, 32_000)  # Linux hands out those above, and others higher ones
 
 
 class LocalFault(Exception):
@@ -126,11 +128,13 @@ def start(
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 that nothing listens on now, and that no outgoing connection gets.
+
+    Those that systems hand out by themselves may be taken again before a server listens there.
+    """
+    while not port_is_free(port := secrets.choice(_PORTS)):
+        pass
+    return port
 
 
 def port_is_free(port: int) -> bool:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-import secrets
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +25,14 @@ _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 _POLL_S: Final = 0.05
 _PORTS: Final = range(15_000, 32_000)  # Linux hands out those above, and others higher ones
+
+
+def _in_any_order() -> Iterator[int]:
+    while True:
+        yield from random.SystemRandom().sample(_PORTS, len(_PORTS))
+
+
+_untried: Final = _in_any_order()
 
 
 class LocalFault(Exception):
@@ -128,13 +136,12 @@ def start(
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on now, and that no outgoing connection gets.
+    """A TCP port of 127.0.0.1 that nothing listens on now, and another at each call.
 
-    Those that systems hand out by themselves may be taken again before a server listens there.
+    Outgoing connections get none of these. Those that systems hand out by themselves may be taken
+    again before a server listens there.
     """
-    while not port_is_free(port := secrets.choice(_PORTS)):
-        pass
-    return port
+    return next(port for port in _untried if port_is_free(port))
 
 
 def port_is_free(port: int) -> bool:

@@ -114,7 +114,7 @@ _OUTBOX: Final = text(
     "EXISTS (SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
     "WHERE datname = current_database() AND locktype = 'advisory' AND objid = :lock "
     "AND objsubid = 1 AND granted) AS led "
-    "FROM (VALUES (1)) AS always LEFT JOIN LATERAL "
+    "FROM (VALUES (1)) AS always LEFT JOIN "
     "(SELECT key, headers FROM outbox ORDER BY id LIMIT 1) AS oldest ON true"
 )
 _LETTERS: Final = text(

@@ -27,6 +27,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["LEADER", "Relay"]
 
 _Row = Row[int, str, bytes, bytes, bytes | None]
+_Written = tuple[UUID, str, bytes, bytes, bytes | None]
 _log = logging.getLogger(__name__)
 LEADER: Final = 7_203_553
 _CHANNEL: Final = "coterie_outbox"
@@ -372,13 +374,7 @@ class Relay:
             if not page:
                 return sent
             self._check_lock()
-            await self._send(
-                sender,
-                await sender.pack(
-                    (r["topic"], r["key"], headers_of(r["headers"], r["key"]), r["value"])
-                    for r in rows
-                ),
-            )
+            await self._send(sender, await _pack(sender, map(_AS_READ, rows)))
             self.last_progress = time.monotonic()
             after, sent = page[-1][1].subject, sent + len(page)
 
@@ -447,7 +443,7 @@ class Relay:
                 await self._stopping.wait()
 
 
-async def _pack(sender: Sender, rows: Iterable[_Row]) -> Packed:
+async def _pack(sender: Sender, rows: Iterable[_Row | _Written]) -> Packed:
     return await sender.pack(
         (topic, key, headers_of(headers, key), value) for _, topic, key, headers, value in rows
     )
@@ -473,6 +469,9 @@ def _libpq(database: Database) -> str:
     return url.render_as_string(hide_password=False)
 
 
+_AS_READ: Final[Callable[[dict[str, Any]], _Written]] = itemgetter(
+    "event_id", "topic", "key", "headers", "value"
+)
 # Ids go as text, which PostgreSQL reads ten times as fast as the driver encodes an array; as a
 # subquery it is read once and not again for every row. Rows are read by the driver itself: of what
 # a row costs here, a result of SQLAlchemy's was a fifth.

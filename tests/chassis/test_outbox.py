@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -15,7 +17,7 @@ from coterie_contracts.feedback import ContributionKind, ContributionRated
 KEY = b"5f2c"
 
 
-def rated(**context: object) -> Event[ContributionRated]:
+def rated() -> Event[ContributionRated]:
     now = datetime.now(UTC)
     subject = uuid4()
     body = ContributionRated(
@@ -39,7 +41,6 @@ def rated(**context: object) -> Event[ContributionRated]:
         actor=f"person:{uuid4()}",
         causation_id=uuid4(),
         correlation_id=uuid4(),
-        **context,  # type: ignore[arg-type] # each test gives what is the event's own
     )
 
 
@@ -52,9 +53,9 @@ def rated(**context: object) -> Event[ContributionRated]:
     ],
 )
 def test_an_events_headers_are_what_they_were_and_spelled_nowhere(
-    context: dict[str, object],
+    context: dict[str, Any],
 ) -> None:
-    message = encode(rated(**context))
+    message = encode(replace(rated(), **context))
 
     stored = stored_headers(message.headers, message.key)
 

@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -413,8 +414,7 @@ async def test_an_event_waits_for_no_removal_of_those_before(
         platform.database.on_publish = relay.ring
         for sequence in (1, 2, 3):
             await publish(platform, {key}, range(sequence, sequence + 1))
-            sent = list(range(1, sequence + 1))
-            await until(lambda sent=sent: has_come(sent))  # type: ignore[misc] # mypy cannot infer it
+            await until(partial(has_come, list(range(1, sequence + 1))))
         assert await platform.waiting() == 3
         removed.set()
         await until(lambda: _none_waits(platform))

@@ -31,7 +31,6 @@ from tests.faults.storm.witness import order_of
 __all__ = ["INSTANCES", "Arena", "Instance", "arena_on"]
 
 INSTANCES: Final = ("a", "b")
-_TOLD_OF_A_LOG: Final = 1_000
 _READY_S: Final = 60.0
 _GRACE_S: Final = 20.0
 _LOOK_S: Final = 0.05
@@ -157,7 +156,7 @@ class Arena:
         while waiting:
             waiting = [one for one in waiting if (one.asks("ready") or (0,))[0] != 200]
             running = {name: one.running for name, one in self.instances.items()}
-            ended = {name: _end_of(one.log) for name, one in running.items() if not one.alive}
+            ended = {name: one.end_of_log() for name, one in running.items() if not one.alive}
             assert not ended, f"ended by themselves: {ended}"
             assert time.monotonic() < deadline, f"not ready: {[one.name for one in waiting]}"
             time.sleep(_LOOK_S)
@@ -200,10 +199,6 @@ class Arena:
             child.kill()
         told = log.read_text()
         return subprocess.CompletedProcess(list(command), child.exit_code or 0, told, told)
-
-
-def _end_of(log: Path) -> str:
-    return log.read_text(errors="replace")[-_TOLD_OF_A_LOG:] if log.exists() else "no log"
 
 
 @contextmanager

@@ -20,6 +20,7 @@ ROOT: Final = Path(__file__).resolve().parents[3]
 _PR_SET_PDEATHSIG: Final = 1
 _READY_S: Final = 120.0
 _REAP_S: Final = 10.0
+_TOLD: Final = 2_000
 _LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
@@ -38,6 +39,10 @@ class Forked:
     @property
     def alive(self) -> bool:
         return self.exit_code is None
+
+    def end_of_log(self) -> str:
+        """The end of what it logged, for an error."""
+        return self.log.read_text(errors="replace")[-_TOLD:] if self.log.exists() else "no log"
 
     def send(self, number: int) -> None:
         """Send a signal; does nothing to a process that has ended."""

@@ -107,7 +107,7 @@ def _migrate(ground: Ground, urls: Mapping[str, str]) -> None:
     ]
     for child in children:
         if not child.wait(_MIGRATED_S) or child.exit_code != 0:
-            raise RuntimeError(f"{child.name} failed: {child.log.read_text()[-2000:]}")
+            raise RuntimeError(f"{child.name} failed: {child.end_of_log()}")
 
 
 async def _watch(admin_url: str, urls: Mapping[str, str]) -> None:

@@ -25,7 +25,10 @@ STEPS: Final = ("read", "half queued", "queued", "acknowledged", "removed", "ref
 
 
 def arm(step: str) -> None:
-    """Stop once, at the second time that `step` is reached, when work is under way."""
+    """Stop once, when work is under way: mostly at the second time that `step` is reached.
+
+    After the second removal the outbox may be empty, as a removal takes all that waits for it.
+    """
     match step:
         case "read":
             _stop(Relay, "_fetch", before=False, at=2)
@@ -36,7 +39,7 @@ def arm(step: str) -> None:
         case "acknowledged":
             _stop(Relay, "_remove", before=True, at=2)
         case "removed":
-            _stop(Relay, "_remove", before=False, at=2)
+            _stop(Relay, "_remove", before=False, at=1)
         case "refilling":
             _stop(Relay, "_fetch_archived", before=False, at=2)
         case _:

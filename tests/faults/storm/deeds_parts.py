@@ -7,8 +7,10 @@ import time
 from pathlib import Path
 from typing import Final
 
+import asyncpg
 import psutil
 
+from coterie_replay.brokers.blocking import block_on
 from coterie_replay.brokers.processes import Child
 from tests.faults.storm.arena import Arena
 from tests.faults.storm.deed import Deed
@@ -25,6 +27,8 @@ __all__ = [
 ]
 
 _NEVER_S: Final = 8.0
+_WRITES_AGAIN_S: Final = 60.0
+_LOOK_S: Final = 0.05
 
 
 class Outage(Deed):
@@ -107,13 +111,25 @@ class FullDisk(Deed):
         return super().over(played=played) and (shown or late)
 
     def end(self) -> None:
+        """Give it room, and wait until PostgreSQL writes; it may end after the room is there."""
         self.balloon.unlink()
-        if not self.arena.server.alive:
-            self.arena.server.stop()
-            self.arena.server.start()
+        deadline = time.monotonic() + _WRITES_AGAIN_S
+        while not self._writes():
+            assert time.monotonic() < deadline, "PostgreSQL has room and does not write"
+            if not self.arena.server.alive:
+                self.arena.server.stop()
+                self.arena.server.start()
+            time.sleep(_LOOK_S)
 
     def unproven(self) -> str | None:
         return None if self._said() > self.said_before else "PostgreSQL never met the full disk"
+
+    def _writes(self) -> bool:
+        try:
+            block_on(_checkpoint(self.arena.server.admin_url))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return False
+        return True
 
     def _said(self) -> int:
         log = self.arena.server.data / "server.log"
@@ -135,6 +151,14 @@ class BreakNetwork(Deed):
     def unproven(self) -> str | None:
         met = self.proxy.met[self.network] > self.met_before
         return None if met else f"nothing of {self.fault.target} met the network while it was bad"
+
+
+async def _checkpoint(admin_url: str) -> None:
+    connection = await asyncpg.connect(admin_url, timeout=5)
+    try:
+        await connection.execute("CHECKPOINT")
+    finally:
+        await connection.close()
 
 
 def _postmaster(arena: Arena) -> Child:

@@ -65,8 +65,9 @@ manifests: install ## Write what the contracts imply for a cluster
 kustomize: install ## Build kustomize into build/bin, once; needs Go
 	@$(BIN)/python -m deploy.kubernetes.tools.kustomize
 
-faults: kafka ## Storms of faults on a platform under load; SEED=n repeats one, SEEDS=20 is how many
-	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(FAULTS_ARGS)
+faults: kafka ## Storms of faults on a platform under load; SEED=n repeats one, SEEDS=20, KINDS=a,b
+	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) \
+		$(if $(KINDS),--kinds "$(KINDS)") $(FAULTS_ARGS)
 
 faults-selftest: kafka ## Break ten promises, one after the other: each must be noticed
 	$(BIN)/python -m tests.faults --selftest $(FAULTS_ARGS)

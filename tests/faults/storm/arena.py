@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 from coterie_local.platform import SERVICES
 from coterie_local.postgres import EmbeddedPostgres
 from coterie_replay.brokers.apache import ApacheKafka
-from coterie_replay.brokers.processes import free_port
+from coterie_replay.brokers.processes import LocalFault, free_port
 from tests.faults.storm.disk import mount_small_disk, unmount
 from tests.faults.storm.forked import Forked
 from tests.faults.storm.ground import Ground
@@ -28,12 +28,16 @@ from tests.faults.storm.journal import Journals
 from tests.faults.storm.proxy import Proxies, Proxy, to_socket, to_tcp
 from tests.faults.storm.witness import order_of
 
-__all__ = ["INSTANCES", "Arena", "Instance", "arena_on"]
+__all__ = ["INSTANCES", "Arena", "Instance", "NotUp", "arena_on"]
 
 INSTANCES: Final = ("a", "b")
 _READY_S: Final = 60.0
 _GRACE_S: Final = 20.0
 _LOOK_S: Final = 0.05
+
+
+class NotUp(Exception):
+    """A platform did not come up, so nothing was tried on it."""
 
 
 class Instance:
@@ -205,10 +209,16 @@ class Arena:
 def arena_on(
     ground: Ground, folder: Path, broken: str | None = None, *, small_disk: bool = False
 ) -> Iterator[Arena]:
-    """A platform that is up, and is gone afterwards; on a `small_disk` its cluster can fill it."""
+    """A platform that is up, and is gone afterwards; on a `small_disk` its cluster can fill it.
+
+    Raises `NotUp`.
+    """
     arena = Arena(ground, folder, broken, small_disk=small_disk)
     try:
-        arena.start()
+        try:
+            arena.start()
+        except (AssertionError, LocalFault, OSError) as error:
+            raise NotUp(str(error)) from error
         yield arena
     finally:
         arena.stop()

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from coterie_replay.brokers.blocking import block_on
 from tests.faults.canonical import Canonical, canonical, differences
-from tests.faults.storm.arena import Arena, arena_on
+from tests.faults.storm.arena import Arena, NotUp, arena_on
 from tests.faults.storm.checks import Seen, moved_in, seen_in, violations_of
 from tests.faults.storm.deed import Deed
 from tests.faults.storm.deeds import deed_for
@@ -39,6 +39,7 @@ _LOOK_S: Final = 0.05
 _ASK_EVERY_S: Final = 0.5
 _READ_AGAIN: Final = 20
 _REST_S: Final = 0.5
+_TOLD: Final = 1_500
 
 
 @dataclass
@@ -73,28 +74,35 @@ def storm(
     expected: Canonical | None,
     broken: str | None = None,
 ) -> Outcome:
-    """Run the storm that `plan` describes and judge it."""
+    """Run the storm that `plan` describes and judge it; one without a platform does not count."""
     outcome, began = Outcome(plan), time.monotonic()
     full_disk = any(fault.kind == "postgres:full" for fault in plan.faults)
-    with arena_on(ground, folder, broken, small_disk=full_disk) as arena:
-        cues, injected = _Cues(), Injected()
-        load = Load(arena, cues.hold)
-        stage = _Stage(arena, load, injected, cues, plan)
-        with _finding(outcome, "the play came to an end"):
-            stage.play()
-        with _finding(outcome, "it settled"):
-            _settle(arena, load, injected, expected, outcome)
-        outcome.commands = load.commands
-        with _finding(outcome, "it could be looked at"):
-            seen = block_on(_seen_at_rest(arena, plan, injected, load))
-            outcome.events = len(seen.log)
-            outcome.violations += violations_of(seen)
-        for deed in stage.done:
-            outcome.fired[deed.fault.kind] += 1
-            outcome.unproven += [f"{deed.fault}: {why}" for why in (deed.unproven(),) if why]
-            outcome.violations += [f"liveness: {deed.fault}: {said}" for said in deed.live_failed]
+    try:
+        with arena_on(ground, folder, broken, small_disk=full_disk) as arena:
+            _break_out(arena, outcome, expected)
+    except NotUp as error:
+        outcome.unproven.append(f"the platform did not come up: {error}"[:_TOLD])
     outcome.took_s = time.monotonic() - began
     return outcome
+
+
+def _break_out(arena: Arena, outcome: Outcome, expected: Canonical | None) -> None:
+    cues, injected = _Cues(), Injected()
+    load = Load(arena, cues.hold)
+    stage = _Stage(arena, load, injected, cues, outcome.plan)
+    with _finding(outcome, "the play came to an end"):
+        stage.play()
+    with _finding(outcome, "it settled"):
+        _settle(arena, load, injected, expected, outcome)
+    outcome.commands = load.commands
+    with _finding(outcome, "it could be looked at"):
+        seen = block_on(_seen_at_rest(arena, outcome.plan, injected, load))
+        outcome.events = len(seen.log)
+        outcome.violations += violations_of(seen)
+    for deed in stage.done:
+        outcome.fired[deed.fault.kind] += 1
+        outcome.unproven += [f"{deed.fault}: {why}" for why in (deed.unproven(),) if why]
+        outcome.violations += [f"liveness: {deed.fault}: {said}" for said in deed.live_failed]
 
 
 @contextmanager
@@ -103,7 +111,7 @@ def _finding(outcome: Outcome, what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what the storm found
-        outcome.violations.append(f"{what}: not so: {type(error).__name__}: {error}"[:1500])
+        outcome.violations.append(f"{what}: not so: {type(error).__name__}: {error}"[:_TOLD])
 
 
 def _settle(

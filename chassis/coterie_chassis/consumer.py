@@ -13,7 +13,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -33,7 +33,7 @@ from coterie_chassis.errors import HaltedConsumer, describe, is_transient
 from coterie_chassis.handling import AnyEvent, Batch, Fold, Handler, handles
 from coterie_chassis.inbox import Inbox
 from coterie_chassis.isolation import isolate
-from coterie_chassis.store import Database, UnitOfWork, bulk_upsert
+from coterie_chassis.store import Database, Opening, UnitOfWork, bulk_upsert
 from coterie_chassis.tables import applied_position
 from coterie_chassis.telemetry import Telemetry
 from coterie_contracts.community import ClockMode
@@ -94,6 +94,10 @@ class _SomeRefused(Exception):
     """The fast attempt met a refusal: undo it and try in halves."""
 
 
+class _AnotherDay(Exception):
+    """The fast attempt recorded ids by yesterday's window: undo it and look at each."""
+
+
 class LaneConsumer:
     """Applies the records of one lane of one service."""
 
@@ -116,6 +120,7 @@ class LaneConsumer:
         self._tally = Tally(self._limits)
         self._telemetry = Telemetry(database.service)
         self._known_clocks: set[UUID] = set()
+        self._window = inbox.window(datetime.now(UTC))
         self._on_driven = on_driven
         self._ahead: tuple[Sequence[Record], list[_Decoded]] = ((), [])
 
@@ -183,9 +188,11 @@ class LaneConsumer:
         return None
 
     async def _attempt(self, decoded: Sequence[_Decoded], *, careful: bool) -> _Work:
-        async with self._database.begin() as uow:
+        opening = None if careful else self._opening(decoded)
+        async with self._database.begin(opening) as uow:
+            self._see_the_day(uow, has_recorded=opening is not None)
             work = await self._read(decoded, uow)
-            await self._drop_duplicates(work, uow)
+            await self._drop_duplicates(work, uow, has_recorded=opening is not None)
             await self._park(work, uow)
             free = [item.event for item in work.free(work.items)]
             learned = await self._follow_clocks(uow, free)
@@ -204,9 +211,21 @@ class LaneConsumer:
         self._known_clocks |= learned
         return work
 
+    def _opening(self, decoded: Sequence[_Decoded]) -> Opening | None:
+        """Record the ids with the transaction's first statement, by the window known so far."""
+        begin, end = self._window
+        ids = {i.id for _, i in decoded if isinstance(i, Event) and begin <= i.id.int < end}
+        return self._inbox.recording(ids) if ids else None
+
+    def _see_the_day(self, uow: UnitOfWork, *, has_recorded: bool) -> None:
+        """Take the window of the database's clock; what was recorded by another one is undone."""
+        known, self._window = self._window, self._inbox.window(uow.now)
+        if has_recorded and known != self._window:
+            raise _AnotherDay
+
     async def _read(self, decoded: Sequence[_Decoded], uow: UnitOfWork) -> _Work:
         work = _Work(now=uow.now)
-        window = self._inbox.window(uow.now)
+        window = self._window
         seen: set[int] = set()
         for place, (record, item) in enumerate(decoded):
             if isinstance(item, Unreadable):
@@ -245,10 +264,14 @@ class LaneConsumer:
             elif letter.subject is not None:
                 work.block(letter.subject, place)
 
-    async def _drop_duplicates(self, work: _Work, uow: UnitOfWork) -> None:
+    async def _drop_duplicates(self, work: _Work, uow: UnitOfWork, *, has_recorded: bool) -> None:
         if not work.items:
             return
-        known = await self._inbox.record(uow, [item.event.id for item in work.items])
+        ids = [item.event.id for item in work.items]
+        if has_recorded and uow.opened is not None:
+            known = self._inbox.known_among(ids, uow.opened)
+        else:
+            known = await self._inbox.record(uow, ids)
         if known:
             work.duplicates += len(known)
             work.items = [item for item in work.items if item.event.id not in known]

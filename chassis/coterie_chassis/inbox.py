@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 
-from coterie_chassis.store import Database, UnitOfWork
+from coterie_chassis.store import Database, Opening, UnitOfWork
 
 __all__ = ["Inbox", "Window", "day_of"]
 
@@ -105,9 +105,15 @@ class Inbox:
 
         In the order of ids, so that two instances with the same records never deadlock.
         """
-        ids = sorted(event_ids, key=attrgetter("int"))
-        new = (await uow.execute(_RECORD, {"ids": ids})).scalar_one()
-        return set() if new is None else set(ids) - set(new)
+        return self.known_among(event_ids, (await uow.execute(*self.recording(event_ids))).one())
+
+    def recording(self, event_ids: Iterable[UUID]) -> Opening:
+        """The statement of `record`, which may begin a transaction; `known_among` reads its row."""
+        return _RECORD, {"ids": sorted(event_ids, key=attrgetter("int"))}
+
+    def known_among(self, event_ids: Iterable[UUID], recorded: Row[Any]) -> set[UUID]:
+        """Those of the ids recorded that were there already."""
+        return set() if recorded.new is None else set(event_ids).difference(recorded.new)
 
     async def prune(self, database: Database) -> int:
         """Drop the partitions that lie behind the horizon; returns how many.
@@ -147,8 +153,8 @@ def _bound(day: date) -> UUID:
 _RECORD: Final = text(
     "WITH new AS (INSERT INTO inbox (event_id) SELECT * FROM unnest(CAST(:ids AS uuid[])) "
     "ON CONFLICT DO NOTHING RETURNING event_id) "
-    "SELECT CASE WHEN count(*) < cardinality(CAST(:ids AS uuid[])) "
-    "THEN coalesce(array_agg(event_id), '{}') END FROM new"
+    "SELECT now() AS now, CASE WHEN count(*) < cardinality(CAST(:ids AS uuid[])) "
+    "THEN coalesce(array_agg(event_id), '{}') END AS new FROM new"
 )
 _PARTITIONS: Final = text(
     "SELECT child.relname AS name FROM pg_inherits "

@@ -393,12 +393,12 @@ class Relay:
 
     async def _serve_republish_requests(self, sender: Sender) -> None:
         """Do what `republish` asked for, before any live row."""
-        async with self._autocommit.connect() as connection:
-            requests = (await connection.execute(_REQUESTS)).all()
-        for request in requests:
-            sent = await self.republish(sender, since=request.since)
+        async with self._driver() as driver:
+            requests = await driver.fetch(_REQUESTS)
+        for id_, since in requests:
+            sent = await self.republish(sender, since=since)
             async with self._database.engine.begin() as connection:
-                await connection.execute(_SERVED, {"id": request.id, "sent": sent})
+                await connection.execute(_SERVED, {"id": id_, "sent": sent})
 
     async def prune_archive(self) -> int:
         """Drop archive partitions older than the retention; returns how many."""
@@ -493,7 +493,5 @@ _ARCHIVE_PARTITIONS: Final = text(
     "SELECT child.relname AS name FROM pg_inherits "
     "JOIN pg_class AS child ON child.oid = inhrelid WHERE inhparent = 'outbox_archive'::regclass"
 )
-_REQUESTS: Final = text(
-    "SELECT id, since FROM republish_request WHERE served_at IS NULL ORDER BY id"
-)
+_REQUESTS: Final = "SELECT id, since FROM republish_request WHERE served_at IS NULL ORDER BY id"
 _SERVED: Final = text("UPDATE republish_request SET served_at = now(), sent = :sent WHERE id = :id")

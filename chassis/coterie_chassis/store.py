@@ -29,7 +29,15 @@ from coterie_chassis.decisions import Cause, Draft, Refusal
 from coterie_chassis.errors import CommitUncertain, is_lost_connection, is_transient
 from coterie_chassis.hot import Hot, run_hot
 
-__all__ = ["SESSION", "Database", "SilentUnitOfWork", "UnitOfWork", "bulk_insert", "bulk_upsert"]
+__all__ = [
+    "SESSION",
+    "Database",
+    "Opening",
+    "SilentUnitOfWork",
+    "UnitOfWork",
+    "bulk_insert",
+    "bulk_upsert",
+]
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 Opening = tuple[Executable, Mapping[str, Any]]

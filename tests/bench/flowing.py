@@ -79,9 +79,11 @@ class Effects:
         """From the commit of a command to the committed effect."""
         self._number += 1
         (draft,) = bench.ratings([uuid4()], self._number, 1)
+        bench.heard.more.clear()
         async with self._stage.database.begin() as uow:
             uow.publish(bench.cause(uow, self._number), draft)
         watch = Stopwatch()
+        await bench.heard.more.wait()
         while not self._is_applied():  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.0002)
         seconds = watch.seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from time import perf_counter
 from uuid import UUID, uuid4, uuid5
@@ -38,11 +39,17 @@ class Heard:
     """How much the handler has been given, and since when."""
 
     def __init__(self) -> None:
+        self.more = asyncio.Event()
         self.clear()
 
     def clear(self) -> None:
         self.count = 0
         self.since = perf_counter()
+
+    def add(self, count: int) -> None:
+        """Given in one batch; wakes who waits for `more`."""
+        self.count += count
+        self.more.set()
 
     @property
     def seconds(self) -> float:
@@ -68,7 +75,7 @@ async def keep_opinions(events: Batch[ContributionRated], uow: UnitOfWork) -> No
         for event in events
     ]
     await bulk_insert(uow, opinion, rows, on_conflict_do_nothing=True)
-    heard.count += len(events)
+    heard.add(len(events))
 
 
 def cause(uow: UnitOfWork, number: int) -> Cause:

@@ -44,6 +44,11 @@ async def heard(h: Harness) -> set[UUID]:
         return {row.event_id for row in await uow.rows(select(sample.heard))}
 
 
+async def recorded(h: Harness) -> set[UUID]:
+    async with h.database.begin() as uow:
+        return {row.event_id for row in await uow.rows(text("SELECT event_id FROM inbox"))}
+
+
 async def partitions(h: Harness) -> list[date]:
     query = text(
         "SELECT child.relname AS name FROM pg_inherits JOIN pg_class AS child "
@@ -75,6 +80,28 @@ async def test_an_id_outside_of_the_window_makes_no_partition_and_stops_nobody(
     assert await heard(h) == {good.id}
     assert [letter.kind for letter in await h.dead_letters()] == ([kind] if kind else [])
     assert await partitions(h) == [day_of(good.id)]
+
+
+@pytest.mark.parametrize("ago", [40, -1], ids=["behind", "ahead"])
+async def test_a_day_that_begins_is_noticed_and_ids_count_by_the_databases_clock(
+    h: Harness, ago: int
+) -> None:
+    """Ids are recorded before the clock is known; by yesterday's window they are undone."""
+    first, good = fact(), fact()
+    expired = fact(id_at(TODAY - timedelta(days=35)))
+    await h.deliver(first)
+    window = Inbox(30).window(TODAY)
+    for lane in h.runtime.lanes:
+        lane._window = Inbox(30).window(TODAY - timedelta(days=ago))
+
+    await h.deliver(first, expired, good)
+
+    assert await heard(h) == {first.id, good.id}
+    assert await recorded(h) == {first.id, good.id}
+    assert await h.dead_letters() == []
+    assert {lane._window for lane in h.runtime.lanes if "feedback.submitted" in lane.topics} == {
+        window
+    }
 
 
 @pytest.mark.parametrize("retention_days", [1, 30, 0])

@@ -76,26 +76,24 @@ def _delete_by_bound() -> None:
 
 
 def _without_inbox() -> None:
-    record = Inbox.record
-
-    async def everything_is_new(
-        self: Inbox, uow: UnitOfWork, event_ids: Collection[UUID]
-    ) -> set[UUID]:
-        await record(self, uow, event_ids)
+    def everything_is_new(*_: object) -> set[UUID]:
         return set()
 
-    Inbox.record = everything_is_new  # type: ignore[method-assign] # breaking it is the point
+    Inbox.known_among = everything_is_new  # type: ignore[method-assign] # breaking it is the point
 
 
 def _inbox_apart() -> None:
-    async def drop_duplicates(self: LaneConsumer, work: Any, uow: UnitOfWork) -> None:
-        del uow
+    async def drop_duplicates(
+        self: LaneConsumer, work: Any, uow: UnitOfWork, *, has_recorded: bool
+    ) -> None:
+        del uow, has_recorded
         if work.items:
             async with self._database.begin() as other:
                 ids = [item.event.id for item in work.items]
                 known = await self._inbox.record(other, ids)
             work.items = [item for item in work.items if item.event.id not in known]
 
+    LaneConsumer._opening = lambda *_: None  # type: ignore[method-assign] # breaking it is the point
     LaneConsumer._drop_duplicates = drop_duplicates  # type: ignore[method-assign] # breaking it is the point
 
 

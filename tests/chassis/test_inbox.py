@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy import select, text
 
 from coterie_chassis.errors import ConfigurationFault
-from coterie_chassis.inbox import Inbox, day_of
+from coterie_chassis.inbox import Inbox, _partition, day_of
 from coterie_chassis.settings import ChassisSettings, load
 from coterie_chassis.testing import Harness, event_of
 from coterie_contracts.envelope import Event
@@ -82,26 +82,30 @@ async def test_an_id_outside_of_the_window_makes_no_partition_and_stops_nobody(
     assert await partitions(h) == [day_of(good.id)]
 
 
-@pytest.mark.parametrize("ago", [40, -1], ids=["behind", "ahead"])
-async def test_a_day_that_begins_is_noticed_and_ids_count_by_the_databases_clock(
-    h: Harness, ago: int
+@pytest.mark.parametrize(
+    ("known", "outside", "letters"),
+    [
+        (TODAY - timedelta(days=1), TODAY - timedelta(days=31), []),
+        (TODAY + timedelta(days=1), TODAY + timedelta(days=3), ["unreadable"]),
+    ],
+    ids=["behind", "ahead"],
+)
+async def test_what_was_recorded_by_the_window_of_another_day_is_undone(
+    h: Harness, known: datetime, outside: datetime, letters: list[str]
 ) -> None:
-    """Ids are recorded before the clock is known; by yesterday's window they are undone."""
-    first, good = fact(), fact()
-    expired = fact(id_at(TODAY - timedelta(days=35)))
+    """Ids are recorded before the database's clock is known, and count by it all the same."""
+    first, good, other = fact(), fact(), fact(id_at(outside))
     await h.deliver(first)
-    window = Inbox(30).window(TODAY)
+    async with h.database.begin() as uow:
+        await uow.execute(text(_partition(day_of(other.id))))
     for lane in h.runtime.lanes:
-        lane._window = Inbox(30).window(TODAY - timedelta(days=ago))
+        lane._window = Inbox(30).window(known)
 
-    await h.deliver(first, expired, good)
+    await h.deliver(first, other, good)
 
     assert await heard(h) == {first.id, good.id}
     assert await recorded(h) == {first.id, good.id}
-    assert await h.dead_letters() == []
-    assert {lane._window for lane in h.runtime.lanes if "feedback.submitted" in lane.topics} == {
-        window
-    }
+    assert [letter.kind for letter in await h.dead_letters()] == letters
 
 
 @pytest.mark.parametrize("retention_days", [1, 30, 0])

@@ -10,7 +10,7 @@ from uuid import uuid4
 import asyncpg
 from aiokafka import AIOKafkaConsumer
 
-from coterie_contracts.reward import RewardIssued
+from coterie_replay.cluster import connected
 from tests.bench import service as bench
 from tests.bench.consuming import Offsets, consume, consuming, group_of
 from tests.bench.measure import Measured, Stopwatch, alternate, row
@@ -19,7 +19,6 @@ from tests.bench.rig import Rig, Stage
 __all__: list[str] = []
 
 TRIES = 100
-NOBODYS = RewardIssued.topic  # to which the bench's service does not listen
 
 
 async def all_at_once(stage: Stage, source: Stage, begin: Offsets, count: int) -> float:
@@ -103,17 +102,17 @@ class Effects:
 _EFFECT = "SELECT 1 FROM opinion WHERE contribution_id = $1"
 
 
-async def bare(rig: Rig) -> list[float]:
+async def bare(rig: Rig, topic: str) -> list[float]:
     """Milliseconds of a produce and fetch of one record, with nothing around it."""
     async with (
         rig.producer() as producer,
-        AIOKafkaConsumer(NOBODYS, bootstrap_servers=rig.bootstrap) as consumer,
+        AIOKafkaConsumer(topic, bootstrap_servers=rig.bootstrap) as consumer,
     ):
         await consumer.seek_to_end()
         times = []
         for _ in range(TRIES):
             watch = Stopwatch()
-            await producer.send_and_wait(NOBODYS, b"x" * 440, key=uuid4().bytes)
+            await producer.send_and_wait(topic, b"x" * 440, key=uuid4().bytes)
             await consumer.getone()
             times.append(watch.seconds * 1_000)
         return times
@@ -131,12 +130,16 @@ async def idle_latency_vs_bare(rig: Rig) -> Measured:
         return median(times)
 
     async def fetches() -> float:
-        times = await bare(rig)
+        times = await bare(rig, nobodys)
         theirs.extend(times)
         return median(times)
 
+    ends = await rig.ends()
+    nobodys = f"bare-{uuid4().hex[:8]}.{bench.TOPIC}"
+    async with connected(rig.bootstrap) as cluster:
+        await cluster.create({nobodys: len(ends)})
     async with rig.stage() as stage:
-        await rig.begin_at(group_of(stage), await rig.ends())
+        await rig.begin_at(group_of(stage), ends)
         connection = await asyncpg.connect(stage.url)
         waited = Effects(stage, connection)
         async with stage.runtime.lifespan(stage.runtime.app()):

@@ -21,6 +21,7 @@ import httpx2
 from coterie_chassis.auth import Role
 from coterie_chassis.service import Service
 from coterie_chassis.testing import create_database, until
+from coterie_contracts.topics import Lane
 from coterie_feedback.service import service as feedback
 from coterie_local.tokens import AUDIENCE, ISSUER, TokenIssuer
 from coterie_membership.service import service as membership
@@ -120,11 +121,13 @@ async def all_served(rig: Rig) -> AsyncIterator[tuple[list[Weighed], Iterator[by
     circle = Circle(MEMBERS)
     urls = {service.name: await create_database(rig.admin_url, service) for service in SERVICES}
     suggestions = await fill(urls, circle)
+    prefix = f"bench-{uuid4().hex[:8]}"
+    await rig.begin_at(f"{prefix}.{recognition.name}.{Lane.BULK}", await rig.ends())
     async with AsyncExitStack() as stack:
         issuer = TokenIssuer(Path(stack.enter_context(tempfile.TemporaryDirectory())))
         settings = {
             "COTERIE_KAFKA_BOOTSTRAP": rig.bootstrap,
-            "COTERIE_KAFKA_GROUP_PREFIX": f"bench-{uuid4().hex[:8]}",
+            "COTERIE_KAFKA_GROUP_PREFIX": prefix,
             "COTERIE_JWKS": str(issuer.jwks),
             "COTERIE_TOKEN_ISSUER": ISSUER,
             "COTERIE_TOKEN_AUDIENCE": AUDIENCE,

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 
 from coterie_chassis import deadletter, telemetry
 from coterie_chassis.deadletter import (
@@ -95,7 +95,7 @@ class _SomeRefused(Exception):
 
 
 class _AnotherDay(Exception):
-    """The fast attempt recorded ids by yesterday's window: undo it and look at each."""
+    """The fast attempt recorded ids by the window of another day: undo it and record them apart."""
 
 
 class LaneConsumer:
@@ -190,9 +190,10 @@ class LaneConsumer:
     async def _attempt(self, decoded: Sequence[_Decoded], *, careful: bool) -> _Work:
         opening = None if careful else self._opening(decoded)
         async with self._database.begin(opening) as uow:
-            self._see_the_day(uow, has_recorded=opening is not None)
+            recorded = None if opening is None else uow.opened
+            self._see_the_day(uow, recorded)
             work = await self._read(decoded, uow)
-            await self._drop_duplicates(work, uow, has_recorded=opening is not None)
+            await self._drop_duplicates(work, uow, recorded)
             await self._park(work, uow)
             free = [item.event for item in work.free(work.items)]
             learned = await self._follow_clocks(uow, free)
@@ -217,10 +218,10 @@ class LaneConsumer:
         ids = {i.id for _, i in decoded if isinstance(i, Event) and begin <= i.id.int < end}
         return self._inbox.recording(ids) if ids else None
 
-    def _see_the_day(self, uow: UnitOfWork, *, has_recorded: bool) -> None:
+    def _see_the_day(self, uow: UnitOfWork, recorded: Row[Any] | None) -> None:
         """Take the window of the database's clock; what was recorded by another one is undone."""
         known, self._window = self._window, self._inbox.window(uow.now)
-        if has_recorded and known != self._window:
+        if recorded is not None and known != self._window:
             raise _AnotherDay
 
     async def _read(self, decoded: Sequence[_Decoded], uow: UnitOfWork) -> _Work:
@@ -264,14 +265,16 @@ class LaneConsumer:
             elif letter.subject is not None:
                 work.block(letter.subject, place)
 
-    async def _drop_duplicates(self, work: _Work, uow: UnitOfWork, *, has_recorded: bool) -> None:
+    async def _drop_duplicates(
+        self, work: _Work, uow: UnitOfWork, recorded: Row[Any] | None
+    ) -> None:
         if not work.items:
             return
         ids = [item.event.id for item in work.items]
-        if has_recorded and uow.opened is not None:
-            known = self._inbox.known_among(ids, uow.opened)
-        else:
+        if recorded is None:
             known = await self._inbox.record(uow, ids)
+        else:
+            known = self._inbox.known_among(ids, recorded)
         if known:
             work.duplicates += len(known)
             work.items = [item for item in work.items if item.event.id not in known]

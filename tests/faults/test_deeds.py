@@ -10,7 +10,6 @@ from typing import Any
 
 from coterie_local.postgres import EmbeddedPostgres
 from tests.faults.storm.deeds_parts import FullDisk
-from tests.faults.storm.load import Load
 from tests.faults.storm.plan import Fault
 from tests.faults.storm.records import Injected
 
@@ -20,8 +19,8 @@ def test_a_full_disk_has_ended_when_postgresql_writes_again(tmp_path: Path) -> N
     server = EmbeddedPostgres(tmp_path)
     server.start()
     arena: Any = SimpleNamespace(server=server, postgres_folder=tmp_path)
-    load: Any = object.__new__(Load)
-    deed = FullDisk(arena, load, Fault("postgres:full", "", 1, 0.0), Injected())
+    no_load: Any = None
+    deed = FullDisk(arena, no_load, Fault("postgres:full", "", 1, 0.0), Injected())
     try:
         deed.balloon.touch()
         postmaster = server._child

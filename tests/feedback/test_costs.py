@@ -14,7 +14,7 @@ from .world import DAY, World
 RATE = 5
 # Key and now, clock, known, caller, community, day, item, text, history, view, outcome and outbox.
 SUBMIT = 11
-# Now, inbox, parked keys, clocks; copies, rounds 5, saved 4; positions, outbox.
+# Inbox and now, parked keys, clocks; copies, rounds 5, saved 4; positions, outbox.
 DEPARTURES = 14
 # Now, taken, rounds 4, saved 4, outbox; then a look for more on both kinds of clock.
 DEADLINES = 15

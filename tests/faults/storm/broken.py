@@ -84,9 +84,9 @@ def _without_inbox() -> None:
 
 def _inbox_apart() -> None:
     async def drop_duplicates(
-        self: LaneConsumer, work: Any, uow: UnitOfWork, *, has_recorded: bool
+        self: LaneConsumer, work: Any, uow: UnitOfWork, recorded: Any
     ) -> None:
-        del uow, has_recorded
+        del uow, recorded
         if work.items:
             async with self._database.begin() as other:
                 ids = [item.event.id for item in work.items]
